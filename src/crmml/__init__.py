@@ -1,0 +1,88 @@
+"""Customer insight from raw interaction logs: churn, lifetime value, segments, recommendations.
+
+Importing this package imports nothing else: every public name is loaded when it is first used.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+# The one table of public names: home module -> the names that live there.
+_HOMES: dict[str, tuple[str, ...]] = {
+    "errors": (
+        "BundleError",
+        "ConfigError",
+        "CrmmlError",
+        "DataError",
+        "LeakageError",
+        "MissingExtraError",
+        "SchemaError",
+    ),
+    "spec": ("dump_yaml", "from_data", "load_config", "load_yaml", "to_data"),
+    "data.log": ("InteractionLog",),
+    "data.roles": ("Constant", "Roles"),
+    "data.cleaning": ("Drop", "DropDuplicates", "DropMissing", "Keep", "KeepBetween"),
+    "data.simulate": ("simulate_log",),
+    "features.aggregates": (
+        "Count",
+        "Gap",
+        "Latest",
+        "Max",
+        "Mean",
+        "Min",
+        "NUnique",
+        "Recency",
+        "Share",
+        "Std",
+        "Sum",
+        "Tenure",
+        "Trend",
+    ),
+    "features.feature_set": ("FeatureSet",),
+    "features.targets": ("Churn", "NextItems", "Population", "Repurchase", "Rule", "Spend"),
+    "features.interactions": ("Interactions", "build_interactions", "build_next_items"),
+    "features.cutoffs": ("cutoffs",),
+    "features.datasets": ("Dataset", "build_dataset", "build_features"),
+    "models.churn": ("ChurnClassifier",),
+    "models.value": ("LifetimeValueRegressor",),
+    "models.segments": ("BehaviourSegmenter", "RFMSegmenter"),
+    "recommend.popularity": ("Popularity",),
+    "recommend.als": ("ALS",),
+    "bundle": ("Bundle",),
+    "report.backtest": ("BacktestReport",),
+    "jobs.train": ("train",),
+    "jobs.backtest": ("backtest",),
+    "jobs.tracking": ("track",),
+    "jobs.score": ("score",),
+}
+# Modules that are public under their own short name.
+_MODULES: dict[str, str] = {
+    "datasets": "data.datasets",
+    "metrics": "metrics",
+    "presets": "features.presets",
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = sorted([*_HOME_OF, *_MODULES])  # noqa: PLE0605  (computed, so that there is one table)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME_OF:
+        value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    elif name in _MODULES:
+        value = import_module(f"{__name__}.{_MODULES[name]}")
+    else:
+        raise AttributeError(f"module 'crmml' has no attribute {name!r}{_hint(name)}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
+
+
+def _hint(name: str) -> str:
+    from crmml.errors import did_you_mean
+
+    return did_you_mean(name, __all__)

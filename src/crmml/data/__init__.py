@@ -1,0 +1,1 @@
+"""Logs in: which column plays which role, cleaning, the engine, simulated logs, public data sets."""

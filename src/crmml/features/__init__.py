@@ -1,0 +1,1 @@
+"""Everything that looks at time: aggregates, targets, cutoffs, and the tables built from them."""

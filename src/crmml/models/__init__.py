@@ -1,0 +1,1 @@
+"""Plain scikit-learn estimators on `X, y`: churn, lifetime value, segments."""

@@ -1,0 +1,1 @@
+"""Recommenders: ids in, table out."""
