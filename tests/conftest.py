@@ -1,11 +1,18 @@
-"""Shared fixtures: where the public data sets are, if they are."""
+"""Shared fixtures (where the public data sets are, if they are) and the profiles of the property tests."""
 
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# One example is a query or a fit, and the machine may be busy: no deadline. The usual run never varies;
+# `make property` looks for new examples, and prints what repeats a failure.
+hypothesis.settings.register_profile("ci", deadline=None, max_examples=50, derandomize=True)
+hypothesis.settings.register_profile("property", deadline=None, max_examples=1000, print_blob=True)
+hypothesis.settings.load_profile("ci")
 
 
 @pytest.fixture(scope="session")
