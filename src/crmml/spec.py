@@ -1,0 +1,439 @@
+"""Definitions as values, and the only serializer: definition <-> plain data <-> YAML and JSON.
+
+A definition is a frozen dataclass. It prints as the code that makes it, compares by value, and goes to plain
+data and back unchanged. Only what stands in crmml's public table can be built from data.
+"""
+
+import dataclasses
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING
+from datetime import date
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+from crmml.errors import ConfigError, CrmmlError, MissingExtraError, did_you_mean
+from crmml.yaml_text import load_yaml, write_yaml
+
+__all__ = [
+    "Definition",
+    "FrozenMapping",
+    "completed",
+    "dump_yaml",
+    "freeze",
+    "from_data",
+    "load_config",
+    "load_yaml",
+    "to_data",
+]
+
+# What a configuration can make besides definitions and estimators.
+_OTHER_CONSTRUCTORS = ("InteractionLog", "cutoffs")
+# A mapping with one key of this form reads as a construction; {"dict": {...}} says that it is a plain mapping.
+_CLASS_LIKE = re.compile(r"_*[A-Z]\w*")
+_PLAIN = "dict"
+
+
+class FrozenMapping(Mapping[str, Any]):
+    """A hashable mapping, in the order of its keys; equal to the `dict` with the same content.
+
+    >>> FrozenMapping({"b": 1, "a": ["x"]})
+    {'a': ['x'], 'b': 1}
+    """
+
+    __slots__ = ("_items",)
+
+    def __init__(self, content: Mapping[str, Any]) -> None:
+        for key in content:
+            if not isinstance(key, str):
+                raise ConfigError(f"the key {key!r} is no text. Use a text such as '{key}'.")
+        # Sorted, so that equal mappings also print and hash alike.
+        self._items = {key: freeze(content[key]) for key in sorted(content)}
+
+    def __getitem__(self, key: str) -> Any:
+        return self._items[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._items.items()))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Mapping):
+            return NotImplemented
+        try:
+            return self._items == FrozenMapping(other)._items
+        except ConfigError:
+            return False
+
+    def __repr__(self) -> str:
+        return f"{{{', '.join(f'{key!r}: {_code(value)}' for key, value in self._items.items())}}}"
+
+
+def freeze(value: Any) -> Any:
+    """`value` as something hashable: lists become tuples, mappings `FrozenMapping`, numpy scalars Python's.
+
+    >>> freeze({"plan": ["gold", "free"]})
+    {'plan': ['gold', 'free']}
+    >>> freeze([1, [2]])
+    (1, (2,))
+    """
+    if isinstance(value, FrozenMapping):
+        return value
+    if isinstance(value, Mapping):
+        return FrozenMapping(value)
+    if isinstance(value, list | tuple):
+        return tuple(freeze(item) for item in value)
+    return _python_scalar(value)
+
+
+class Definition:
+    """The base of every definition: a mix-in for `@dataclass(frozen=True, repr=False)` classes.
+
+    A class that overrides `__post_init__` calls `super().__post_init__()` first: it makes lists and mappings
+    immutable.
+
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True, repr=False)
+    ... class Total(Definition):
+    ...     column: str
+    ...     window: str | None = None
+    ...     where: Mapping[str, object] | None = None
+    >>> Total("amount", window="90d", where={"plan": ["gold", "free"]})
+    Total('amount', window='90d', where={'plan': ['gold', 'free']})
+    """
+
+    def __post_init__(self) -> None:
+        for field in _fields(type(self)):
+            # The way a frozen dataclass sets a field of its own.
+            object.__setattr__(self, field.name, freeze(getattr(self, field.name)))
+
+    def __repr__(self) -> str:
+        positional = {field.name for field in _fields(type(self)) if not field.kw_only and not _has_default(field)}
+        arguments = [
+            _code(value) if name in positional else f"{name}={_code(value)}"
+            for name, value in _non_defaults(self).items()
+        ]
+        return f"{type(self).__name__}({', '.join(arguments)})"
+
+
+def to_data(value: Any) -> Any:
+    """`value` as plain data: mappings, lists, texts, numbers, booleans, None.
+
+    A definition or an estimator becomes `{"Name": {its arguments that are not the default}}`, or
+    `{"Name": value}` where its first argument, a plain value, is the only one. Dates become ISO texts.
+
+    Raises:
+        ConfigError: `value` is, or holds, something that is not in crmml's public table.
+
+    >>> import crmml as cm
+    >>> cm.to_data([cm.Constant("purchase"), cm.Keep("channel", values=["web"])])
+    [{'Constant': 'purchase'}, {'Keep': {'column': 'channel', 'values': ['web']}}]
+    """
+    value = _python_scalar(value)
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, date):  # also datetime and pandas' Timestamp
+        return value.isoformat()
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, list | tuple):
+        return [to_data(item) for item in value]
+    if isinstance(value, Mapping):
+        return _plain_mapping({_text_key(key): to_data(item) for key, item in value.items()})
+    return _construction(value)
+
+
+def from_data(data: Any, where: str = "") -> Any:
+    """The value that plain `data` describes: the inverse of `to_data`.
+
+    A mapping with one capitalised key is a construction: the key is a class of crmml's public table, its value
+    the keyword arguments, or else the first argument. The one function that can stand there is `cutoffs`.
+    `{"dict": {...}}` is a plain mapping whatever its keys are.
+
+    Args:
+        data: mappings, lists, texts, numbers, booleans, None.
+        where: what messages call the data, such as the name of its file.
+
+    Raises:
+        ConfigError: an unknown class or parameter, or one that the class itself refuses.
+
+    >>> import crmml as cm
+    >>> cm.from_data({"Keep": {"column": "channel", "values": ["web"]}})
+    Keep('channel', values=['web'])
+    >>> cm.from_data({"Keep": {"colum": "channel"}}, where="job.yaml")
+    Traceback (most recent call last):
+        ...
+    crmml.errors.ConfigError: job.yaml: Keep: no parameter 'colum'. Did you mean 'column'?
+    """
+    return _build(data, _Place(where, ""))
+
+
+def completed(data: Any, where: str = "") -> Any:
+    """Plain `data` with every argument of every construction written out, also the defaults.
+
+    >>> import crmml as cm
+    >>> from crmml.spec import completed
+    >>> completed({"Keep": "channel"})
+    {'Keep': {'column': 'channel', 'values': None, 'pattern': None}}
+    """
+    return _complete(data, _Place(where, ""))
+
+
+def dump_yaml(value: Any) -> str:
+    """`to_data(value)` as YAML text.
+
+    >>> import crmml as cm
+    >>> print(cm.dump_yaml(cm.Keep("channel", values=["web"])), end="")
+    Keep:
+      column: channel
+      values: [web]
+    """
+    return write_yaml(to_data(value))
+
+
+def load_config(path: str | Path) -> dict[str, Any]:
+    """The keyword arguments of a job, built from the YAML file at `path`.
+
+    Paths inside the file are relative to the working directory, as they are in Python.
+
+    Raises:
+        ConfigError: the file is missing or is no mapping of keywords, or something in it cannot be built.
+
+    >>> import tempfile, pathlib, crmml as cm
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "job.yaml"
+    >>> _ = path.write_text("steps: [{DropMissing: customer_id}]")
+    >>> cm.load_config(path)
+    {'steps': [DropMissing('customer_id')]}
+    """
+    place = _Place(str(path), "")
+    return {key: _build(value, place.inside(key)) for key, value in read_config(path).items()}
+
+
+def read_config(path: str | Path) -> dict[str, Any]:
+    """The plain data of the YAML file at `path`, before anything is built from it."""
+    try:
+        text = Path(path).read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: byte {error.start} is not UTF-8. Save the file as UTF-8.") from None
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise ConfigError(f"{path}: cannot be read: {reason}. Give the path of a YAML file.") from None
+    data = load_yaml(text, str(path))
+    if not isinstance(data, dict) or not data:
+        found = "is empty" if data is None or data == {} else f"holds a {type(data).__name__}"
+        raise ConfigError(f"{path}: {found}. Write keyword: value, one per line, such as `features: rfm`.")
+    return data
+
+
+class _Place(NamedTuple):
+    """Where in the data we are, for messages: `configs/churn.yaml: features[1].Count`."""
+
+    root: str
+    path: str
+
+    def inside(self, name: str) -> "_Place":
+        return _Place(self.root, f"{self.path}.{name}" if self.path else name)
+
+    def item(self, index: int) -> "_Place":
+        return _Place(self.root, f"{self.path}[{index}]")
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in self if part) or "<data>"
+
+
+def _build(data: Any, place: _Place) -> Any:
+    if isinstance(data, list | tuple):
+        return [_build(item, place.item(index)) for index, item in enumerate(data)]
+    if not isinstance(data, Mapping):
+        return data
+    name = _constructor_name(data, place)
+    if name is None:
+        return {key: _build(item, place.inside(key)) for key, item in _content(data).items()}
+    place = place.inside(name)
+    make = _constructor(name)
+    arguments = _arguments(name, make, data[name], place)
+    built = {key: _build(item, at) for key, (item, at) in arguments.items()}
+    return _call(name, make, built, place)
+
+
+def _complete(data: Any, place: _Place) -> Any:
+    if isinstance(data, list | tuple):
+        return [_complete(item, place.item(index)) for index, item in enumerate(data)]
+    if not isinstance(data, Mapping):
+        return data
+    name = _constructor_name(data, place)
+    if name is None:
+        content = {key: _complete(item, place.inside(key)) for key, item in _content(data).items()}
+        return _plain_mapping(content)
+    make = _constructor(name)
+    given = _arguments(name, make, data[name], place.inside(name))
+    arguments = {}
+    for key, parameter in inspect.signature(make).parameters.items():
+        if key in given:
+            arguments[key] = _complete(*given[key])
+        elif parameter.default is not parameter.empty:
+            default = to_data(parameter.default)
+            arguments[key] = _complete(default, place.inside(name).inside(key))
+    return {name: arguments}
+
+
+def _constructor_name(data: Mapping[str, Any], place: _Place) -> str | None:
+    """The constructor that `data` names, or None where it is a plain mapping."""
+    for key in data:
+        if not isinstance(key, str):
+            raise ConfigError(f"{place}: the key {key!r} is no text. Use a text such as '{key}'.")
+    if len(data) != 1:
+        return None
+    (name, value), *_ = data.items()
+    if _constructor(name) is not None and (name != "cutoffs" or isinstance(value, Mapping)):
+        return name
+    has_arguments = value is None or isinstance(value, Mapping)
+    options = [option for option in _public_names() if _constructor(option) is not None]
+    hint = did_you_mean(name, options)
+    if _CLASS_LIKE.fullmatch(name) and (has_arguments or hint):
+        raise ConfigError(
+            f"{place}: no public class '{name}' that a configuration can make.{hint} "
+            f"For a plain mapping with this key write {{dict: {{{name}: ...}}}}."
+        )
+    if name in _public_names() and has_arguments:
+        raise ConfigError(
+            f"{place}: '{name}' is a function: a configuration makes values of classes, and `cutoffs`. "
+            "Name a class, or call the function from Python."
+        )
+    return None
+
+
+def _content(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    content = data.get(_PLAIN) if len(data) == 1 else None
+    return content if isinstance(content, Mapping) else data
+
+
+def _plain_mapping(data: dict[str, Any]) -> dict[str, Any]:
+    """`data`, marked as plain where its only key could be taken for a constructor, today or tomorrow."""
+    if len(data) == 1:
+        ((key, value),) = data.items()
+        if _CLASS_LIKE.fullmatch(key) or key == _PLAIN or value is None or isinstance(value, dict):
+            return {_PLAIN: data}
+    return data
+
+
+def _arguments(name: str, make: Callable[..., Any], given: Any, place: _Place) -> dict[str, tuple[Any, _Place]]:
+    """Parameter -> its data and place. Without a mapping, `given` is the value of the first parameter."""
+    parameters = inspect.signature(make).parameters
+    if given is None:
+        arguments = {}
+    elif isinstance(given, Mapping) and (_CLASS_LIKE.fullmatch(next(iter(given), "")) is None):
+        arguments = {key: (value, place.inside(key)) for key, value in given.items()}
+    else:
+        first = next(iter(parameters.values()), None)
+        if first is None or first.kind is not first.POSITIONAL_OR_KEYWORD:
+            names = ", ".join(parameters) or "none"
+            raise ConfigError(f"{place}: {given!r} stands without a name. Name the parameter, one of: {names}.")
+        arguments = {first.name: (given, place)}
+    for key in arguments:
+        if key not in parameters:
+            hint = did_you_mean(key, parameters) or f" The parameters are: {', '.join(parameters) or 'none'}."
+            raise ConfigError(f"{place}: no parameter '{key}'.{hint}")
+    for key, parameter in parameters.items():
+        if parameter.default is parameter.empty and key not in arguments:
+            raise ConfigError(f"{place}: the parameter '{key}' is missing. Add `{key}: ...` to {name}.")
+    return arguments
+
+
+def _call(name: str, make: Callable[..., Any], arguments: dict[str, Any], place: _Place) -> Any:
+    try:
+        return make(**arguments)
+    except MissingExtraError:
+        raise
+    except CrmmlError as error:
+        # The place already ends with the class, so its name is not said twice.
+        raise type(error)(f"{place}: {str(error).removeprefix(f'{name}: ')}") from error
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{place}: {error}") from error
+
+
+def _public_names() -> list[str]:
+    # By name: this module lies below the modules whose classes it builds.
+    return list(import_module("crmml")._HOME_OF)
+
+
+def _constructor(name: str) -> Any:
+    """The public constructor called `name`, or None."""
+    if name not in _public_names() or not (name[:1].isupper() or name in _OTHER_CONSTRUCTORS):
+        return None
+    found = getattr(import_module("crmml"), name)
+    if name in _OTHER_CONSTRUCTORS:
+        return found
+    makes_values = inspect.isclass(found) and (issubclass(found, Definition) or hasattr(found, "get_params"))
+    return found if makes_values else None
+
+
+def _construction(value: Any) -> dict[str, Any]:
+    name = type(value).__name__
+    if isinstance(value, type) or _constructor(name) is not type(value) or name in _OTHER_CONSTRUCTORS:
+        raise ConfigError(
+            f"{value!r} cannot be written as data: {name} is no definition or estimator of crmml. "
+            "Use the classes that crmml lists in dir(crmml)."
+        )
+    arguments = {key: to_data(item) for key, item in _non_defaults(value).items()}
+    if len(arguments) == 1:
+        ((key, item),) = arguments.items()
+        first = next(iter(inspect.signature(type(value)).parameters.values()))
+        by_position = first.name == key and first.kind is first.POSITIONAL_OR_KEYWORD
+        if by_position and item is not None and not isinstance(item, dict):
+            return {name: item}
+    return {name: arguments}
+
+
+def _non_defaults(value: Any) -> dict[str, Any]:
+    if isinstance(value, Definition):
+        return {
+            field.name: getattr(value, field.name)
+            for field in _fields(type(value))
+            if not (_has_default(field) and _same(getattr(value, field.name), freeze(_default(field))))
+        }
+    parameters = inspect.signature(type(value)).parameters
+    given = value.get_params(deep=False)
+    return {key: given[key] for key, p in parameters.items() if not _same(given[key], p.default)}
+
+
+def _same(value: Any, default: Any) -> bool:
+    # 1, 1.0 and True are equal in Python, but not the same argument.
+    return type(value) is type(default) and bool(value == default)
+
+
+def _fields(cls: type) -> list["dataclasses.Field[Any]"]:
+    return [field for field in dataclasses.fields(cast(Any, cls)) if field.init]
+
+
+def _has_default(field: "dataclasses.Field[Any]") -> bool:
+    return field.default is not MISSING or field.default_factory is not MISSING
+
+
+def _default(field: "dataclasses.Field[Any]") -> Any:
+    return field.default if field.default_factory is MISSING else field.default_factory()
+
+
+def _python_scalar(value: Any) -> Any:
+    """A numpy scalar as Python's own, without importing numpy; everything else unchanged."""
+    is_numpy_scalar = type(value).__module__ == "numpy" and getattr(value, "shape", None) == ()
+    return value.item() if is_numpy_scalar else value
+
+
+def _text_key(key: Any) -> str:
+    if not isinstance(key, str):
+        raise ConfigError(f"the key {key!r} is no text. Use a text such as '{key}'.")
+    return key
+
+
+def _code(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(_code(item) for item in value)}]"
+    return repr(value)
