@@ -1,19 +1,18 @@
-"""Definitions as values, and the only serializer: definition <-> plain data <-> YAML and JSON.
+"""The only serializer: definition <-> plain data <-> YAML and JSON.
 
-A definition is a frozen dataclass. It prints as the code that makes it, compares by value, and goes to plain
-data and back unchanged. Only what stands in crmml's public table can be built from data.
+A configuration is made of the constructors' names and their keyword arguments. Only what stands in crmml's
+public table can be built from data.
 """
 
-import dataclasses
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING
+from collections.abc import Callable, Mapping
 from datetime import date
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
+from crmml.definition import Definition, FrozenMapping, freeze, non_defaults, python_scalar, text_key
 from crmml.errors import ConfigError, CrmmlError, MissingExtraError, did_you_mean
 from crmml.yaml_text import load_yaml, write_yaml
 
@@ -26,101 +25,15 @@ __all__ = [
     "from_data",
     "load_config",
     "load_yaml",
+    "read_config",
     "to_data",
 ]
 
 # What a configuration can make besides definitions and estimators.
 _OTHER_CONSTRUCTORS = ("InteractionLog", "cutoffs")
-# A mapping with one key of this form reads as a construction; {"dict": {...}} says that it is a plain mapping.
+# A mapping with one key of this form reads as a construction; {"dict": {...}} says that it is plain.
 _CLASS_LIKE = re.compile(r"_*[A-Z]\w*")
 _PLAIN = "dict"
-
-
-class FrozenMapping(Mapping[str, Any]):
-    """A hashable mapping, in the order of its keys; equal to the `dict` with the same content.
-
-    >>> FrozenMapping({"b": 1, "a": ["x"]})
-    {'a': ['x'], 'b': 1}
-    """
-
-    __slots__ = ("_items",)
-
-    def __init__(self, content: Mapping[str, Any]) -> None:
-        for key in content:
-            if not isinstance(key, str):
-                raise ConfigError(f"the key {key!r} is no text. Use a text such as '{key}'.")
-        # Sorted, so that equal mappings also print and hash alike.
-        self._items = {key: freeze(content[key]) for key in sorted(content)}
-
-    def __getitem__(self, key: str) -> Any:
-        return self._items[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._items)
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    def __hash__(self) -> int:
-        return hash(tuple(self._items.items()))
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Mapping):
-            return NotImplemented
-        try:
-            return self._items == FrozenMapping(other)._items
-        except ConfigError:
-            return False
-
-    def __repr__(self) -> str:
-        return f"{{{', '.join(f'{key!r}: {_code(value)}' for key, value in self._items.items())}}}"
-
-
-def freeze(value: Any) -> Any:
-    """`value` as something hashable: lists become tuples, mappings `FrozenMapping`, numpy scalars Python's.
-
-    >>> freeze({"plan": ["gold", "free"]})
-    {'plan': ['gold', 'free']}
-    >>> freeze([1, [2]])
-    (1, (2,))
-    """
-    if isinstance(value, FrozenMapping):
-        return value
-    if isinstance(value, Mapping):
-        return FrozenMapping(value)
-    if isinstance(value, list | tuple):
-        return tuple(freeze(item) for item in value)
-    return _python_scalar(value)
-
-
-class Definition:
-    """The base of every definition: a mix-in for `@dataclass(frozen=True, repr=False)` classes.
-
-    A class that overrides `__post_init__` calls `super().__post_init__()` first: it makes lists and mappings
-    immutable.
-
-    >>> from dataclasses import dataclass
-    >>> @dataclass(frozen=True, repr=False)
-    ... class Total(Definition):
-    ...     column: str
-    ...     window: str | None = None
-    ...     where: Mapping[str, object] | None = None
-    >>> Total("amount", window="90d", where={"plan": ["gold", "free"]})
-    Total('amount', window='90d', where={'plan': ['gold', 'free']})
-    """
-
-    def __post_init__(self) -> None:
-        for field in _fields(type(self)):
-            # The way a frozen dataclass sets a field of its own.
-            object.__setattr__(self, field.name, freeze(getattr(self, field.name)))
-
-    def __repr__(self) -> str:
-        positional = {field.name for field in _fields(type(self)) if not field.kw_only and not _has_default(field)}
-        arguments = [
-            _code(value) if name in positional else f"{name}={_code(value)}"
-            for name, value in _non_defaults(self).items()
-        ]
-        return f"{type(self).__name__}({', '.join(arguments)})"
 
 
 def to_data(value: Any) -> Any:
@@ -136,7 +49,7 @@ def to_data(value: Any) -> Any:
     >>> cm.to_data([cm.Constant("purchase"), cm.Keep("channel", values=["web"])])
     [{'Constant': 'purchase'}, {'Keep': {'column': 'channel', 'values': ['web']}}]
     """
-    value = _python_scalar(value)
+    value = python_scalar(value)
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, date):  # also datetime and pandas' Timestamp
@@ -146,16 +59,16 @@ def to_data(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [to_data(item) for item in value]
     if isinstance(value, Mapping):
-        return _plain_mapping({_text_key(key): to_data(item) for key, item in value.items()})
+        return _plain_mapping({text_key(key): to_data(item) for key, item in value.items()})
     return _construction(value)
 
 
 def from_data(data: Any, where: str = "") -> Any:
     """The value that plain `data` describes: the inverse of `to_data`.
 
-    A mapping with one capitalised key is a construction: the key is a class of crmml's public table, its value
-    the keyword arguments, or else the first argument. The one function that can stand there is `cutoffs`.
-    `{"dict": {...}}` is a plain mapping whatever its keys are.
+    A mapping with one capitalised key is a construction: the key is a class of crmml's public table, its
+    value the keyword arguments, or else the first argument. The one function that can stand there is
+    `cutoffs`. `{"dict": {...}}` is a plain mapping whatever its keys are.
 
     Args:
         data: mappings, lists, texts, numbers, booleans, None.
@@ -230,6 +143,10 @@ def read_config(path: str | Path) -> dict[str, Any]:
         found = "is empty" if data is None or data == {} else f"holds a {type(data).__name__}"
         raise ConfigError(f"{path}: {found}. Write keyword: value, one per line, such as `features: rfm`.")
     return data
+
+
+# Parameter -> the data of its value, and where that stands.
+_Arguments = dict[str, tuple[Any, "_Place"]]
 
 
 class _Place(NamedTuple):
@@ -324,27 +241,34 @@ def _plain_mapping(data: dict[str, Any]) -> dict[str, Any]:
     return data
 
 
-def _arguments(name: str, make: Callable[..., Any], given: Any, place: _Place) -> dict[str, tuple[Any, _Place]]:
-    """Parameter -> its data and place. Without a mapping, `given` is the value of the first parameter."""
+def _arguments(name: str, make: Callable[..., Any], given: Any, place: _Place) -> _Arguments:
     parameters = inspect.signature(make).parameters
-    if given is None:
-        arguments = {}
-    elif isinstance(given, Mapping) and (_CLASS_LIKE.fullmatch(next(iter(given), "")) is None):
-        arguments = {key: (value, place.inside(key)) for key, value in given.items()}
-    else:
-        first = next(iter(parameters.values()), None)
-        if first is None or first.kind is not first.POSITIONAL_OR_KEYWORD:
-            names = ", ".join(parameters) or "none"
-            raise ConfigError(f"{place}: {given!r} stands without a name. Name the parameter, one of: {names}.")
-        arguments = {first.name: (given, place)}
+    arguments = _named(parameters, given, place)
     for key in arguments:
         if key not in parameters:
-            hint = did_you_mean(key, parameters) or f" The parameters are: {', '.join(parameters) or 'none'}."
+            hint = did_you_mean(key, parameters) or f" Its parameters are: {', '.join(parameters) or 'none'}."
             raise ConfigError(f"{place}: no parameter '{key}'.{hint}")
     for key, parameter in parameters.items():
         if parameter.default is parameter.empty and key not in arguments:
             raise ConfigError(f"{place}: the parameter '{key}' is missing. Add `{key}: ...` to {name}.")
     return arguments
+
+
+def _named(parameters: Mapping[str, inspect.Parameter], given: Any, place: _Place) -> _Arguments:
+    """`given` by parameter. What is no mapping of arguments is the value of the first parameter."""
+    if given is None:
+        return {}
+    if isinstance(given, Mapping) and not _is_construction(given):
+        return {key: (value, place.inside(key)) for key, value in given.items()}
+    first = next(iter(parameters.values()), None)
+    if first is None or first.kind is not first.POSITIONAL_OR_KEYWORD:
+        names = ", ".join(parameters) or "none"
+        raise ConfigError(f"{place}: {given!r} stands without a name. Name its parameter, one of: {names}.")
+    return {first.name: (given, place)}
+
+
+def _is_construction(data: Mapping[str, Any]) -> bool:
+    return len(data) == 1 and _constructor(next(iter(data))) is not None
 
 
 def _call(name: str, make: Callable[..., Any], arguments: dict[str, Any], place: _Place) -> Any:
@@ -364,7 +288,7 @@ def _public_names() -> list[str]:
     return list(import_module("crmml")._HOME_OF)
 
 
-def _constructor(name: str) -> Any:
+def _constructor(name: Any) -> Any:
     """The public constructor called `name`, or None."""
     if name not in _public_names() or not (name[:1].isupper() or name in _OTHER_CONSTRUCTORS):
         return None
@@ -382,58 +306,11 @@ def _construction(value: Any) -> dict[str, Any]:
             f"{value!r} cannot be written as data: {name} is no definition or estimator of crmml. "
             "Use the classes that crmml lists in dir(crmml)."
         )
-    arguments = {key: to_data(item) for key, item in _non_defaults(value).items()}
+    arguments = {key: to_data(item) for key, item in non_defaults(value).items()}
     if len(arguments) == 1:
         ((key, item),) = arguments.items()
         first = next(iter(inspect.signature(type(value)).parameters.values()))
-        by_position = first.name == key and first.kind is first.POSITIONAL_OR_KEYWORD
-        if by_position and item is not None and not isinstance(item, dict):
+        by_position = first.kind is first.POSITIONAL_OR_KEYWORD and first.default is first.empty
+        if first.name == key and by_position and item is not None and not isinstance(item, dict):
             return {name: item}
     return {name: arguments}
-
-
-def _non_defaults(value: Any) -> dict[str, Any]:
-    if isinstance(value, Definition):
-        return {
-            field.name: getattr(value, field.name)
-            for field in _fields(type(value))
-            if not (_has_default(field) and _same(getattr(value, field.name), freeze(_default(field))))
-        }
-    parameters = inspect.signature(type(value)).parameters
-    given = value.get_params(deep=False)
-    return {key: given[key] for key, p in parameters.items() if not _same(given[key], p.default)}
-
-
-def _same(value: Any, default: Any) -> bool:
-    # 1, 1.0 and True are equal in Python, but not the same argument.
-    return type(value) is type(default) and bool(value == default)
-
-
-def _fields(cls: type) -> list["dataclasses.Field[Any]"]:
-    return [field for field in dataclasses.fields(cast(Any, cls)) if field.init]
-
-
-def _has_default(field: "dataclasses.Field[Any]") -> bool:
-    return field.default is not MISSING or field.default_factory is not MISSING
-
-
-def _default(field: "dataclasses.Field[Any]") -> Any:
-    return field.default if field.default_factory is MISSING else field.default_factory()
-
-
-def _python_scalar(value: Any) -> Any:
-    """A numpy scalar as Python's own, without importing numpy; everything else unchanged."""
-    is_numpy_scalar = type(value).__module__ == "numpy" and getattr(value, "shape", None) == ()
-    return value.item() if is_numpy_scalar else value
-
-
-def _text_key(key: Any) -> str:
-    if not isinstance(key, str):
-        raise ConfigError(f"the key {key!r} is no text. Use a text such as '{key}'.")
-    return key
-
-
-def _code(value: Any) -> str:
-    if isinstance(value, tuple):
-        return f"[{', '.join(_code(item) for item in value)}]"
-    return repr(value)

@@ -47,8 +47,7 @@ def load_yaml(text: str, where: str = "") -> Any:
     >>> cm.load_yaml("country: NO", where="job.yaml")
     Traceback (most recent call last):
         ...
-    crmml.errors.ConfigError: job.yaml:1:10: NO is a truth value to some readers of YAML and a text to others. \
-Write true or false, or quote it: 'NO'.
+    crmml.errors.ConfigError: job.yaml:1:10: NO is a truth value to some readers of YAML... quote it: 'NO'.
     """
     name = where or "<yaml>"
     size = len(text.encode("utf-8", "surrogatepass"))
@@ -75,10 +74,12 @@ Write true or false, or quote it: 'NO'.
     except (ValueError, IndexError, RecursionError, OverflowError) as error:
         if isinstance(error, ConfigError):
             raise
-        raise ConfigError(f"{name}: this is no YAML: {error}. Check its numbers, quotes and escapes.") from None
+        raise ConfigError(
+            f"{name}: this is no YAML: {error}. Check its numbers, quotes and escapes."
+        ) from None
     finally:
         if loader is not None:
-            loader.dispose()  # type: ignore[no-untyped-call]
+            loader.dispose()
 
 
 def write_yaml(data: Any) -> str:
@@ -125,15 +126,17 @@ class _StrictLoader(yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent):
             raise ConfigError(f"{at}: the alias *{event.anchor} is refused. Write the value out.")
         if event.anchor is not None:
-            raise ConfigError(f"{at}: the anchor &{event.anchor} is refused. Write the value where it is used.")
+            raise ConfigError(
+                f"{at}: the anchor &{event.anchor} is refused. Write the value out where it is used."
+            )
         if event.tag is not None:
             raise ConfigError(f"{at}: the tag {event.tag!r} is refused. Write the plain value without a tag.")
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise ConfigError(f"{at}: nested more than {MAX_DEPTH} levels deep. Write it flatter.")
-        node = super().compose_node(parent, index)  # type: ignore[no-untyped-call]
+        node = super().compose_node(parent, index)
         self._depth -= 1
-        return node  # type: ignore[no-any-return]
+        return node
 
 
 def _data(node: Node, name: str) -> Any:
@@ -151,7 +154,9 @@ def _mapping(node: MappingNode, name: str) -> dict[str, Any]:
         at = _at(key_node.start_mark, name)
         key = _data(key_node, name)
         if not isinstance(key, str):
-            raise ConfigError(f"{at}: the key {key!r} is no text. Quote it, or name the parameter that you mean.")
+            raise ConfigError(
+                f"{at}: the key {key!r} is no text. Quote it, or name the parameter that you mean."
+            )
         if key == "<<" and key_node.style is None:
             raise ConfigError(f"{at}: the merge key << is refused. Write the keys out.")
         if key in data:
@@ -189,9 +194,9 @@ def _boolean_trap(text: str, at: str) -> str:
 
 
 class _PlainDumper(yaml.SafeDumper):
-    """Writes only what `load_yaml` reads: no anchors, and quotes around every text that is not plainly one."""
+    """Writes only what `load_yaml` reads: no anchors, and quotes where a text is not plainly one."""
 
-    def ignore_aliases(self, data: Any) -> bool:
+    def ignore_aliases(self, _data: Any) -> bool:
         return True
 
 
