@@ -45,11 +45,11 @@ class TestAuc:
             ([0, 1], [1, 2], 1),
             ([0, 1], [2, 1], 0),
             ([0, 1], [1, 1], Fraction(1, 2)),
-    def test_is_the_share_of_ordered_pairs(self, y: Any, score: Any, expected: Any) -> None:
+            # Pairs (1, 0): 3 beats both, 2 ties one and beats one, 1 ties one: (2 + 1.5 + .5) / 6.
             ([1, 1, 1, 0, 0], [3, 2, 1, 2, 1], Fraction(4, 6)),
         ],
     )
-    def test_is_the_share_of_pairs_in_the_right_order(self, y: Any, score: Any, expected: Any) -> None:
+    def test_is_the_share_of_ordered_pairs(self, y: Any, score: Any, expected: Any) -> None:
         assert auc(y, score) == float(expected)
 
     @given(labelled)
