@@ -113,7 +113,8 @@ def _same(value: Any, default: Any) -> bool:
 
 
 def _fields(cls: type) -> list["dataclasses.Field[Any]"]:
-    return [field for field in dataclasses.fields(cast(Any, cls)) if field.init]
+    # In the order of the constructor: inherited keyword-only fields come after positional ones.
+    return sorted((field for field in dataclasses.fields(cast(Any, cls)) if field.init), key=lambda f: f.kw_only)
 
 
 def _has_default(field: "dataclasses.Field[Any]") -> bool:

@@ -1,0 +1,131 @@
+"""The embedded SQL engine: the only home of duckdb.
+
+Every connection is closed off: it reads the log's own files and nothing else, loads no extension from the
+network, and its settings cannot be changed by a query.
+"""
+
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+from sqlglot import exp
+
+from crmml.errors import ConfigError, CrmmlError, DataError
+
+DIALECT = "duckdb"
+
+
+class EngineError(CrmmlError):
+    """A query failed in the engine; callers turn it into an error that speaks of the user's data."""
+
+
+class Engine:
+    """An embedded DuckDB in which one log stands as the table `log`.
+
+    Args:
+        threads: how many threads a query may use; all cores by default.
+        memory_limit: such as "2GB"; DuckDB's default (80 % of the machine) where it is None.
+    """
+
+    def __init__(
+        self,
+        *,
+        files: Sequence[Path] = (),
+        threads: int | None = None,
+        memory_limit: str | None = None,
+    ) -> None:
+        self._spill = tempfile.TemporaryDirectory(prefix="crmml-")
+        config: dict[str, Any] = {"temp_directory": self._spill.name}
+        if threads is not None:
+            config["threads"] = threads
+        if memory_limit is not None:
+            config["memory_limit"] = memory_limit
+        try:
+            self._connection = duckdb.connect(config=config)
+        except duckdb.Error as error:
+            raise ConfigError(
+                f"Engine: threads={threads!r}, memory_limit={memory_limit!r} is refused: {_first_line(error)}. "
+                "Use a number and a text, for example threads=2, memory_limit='2GB'."
+            ) from error
+        # One query at a time: a DuckDB connection is not for two threads, and its temporary views are its own.
+        self._lock = threading.Lock()
+        self._close_off([str(file) for file in files])
+
+    def _close_off(self, files: list[str]) -> None:
+        # TimeZone cannot be given to connect() in DuckDB 2.0; set it before the configuration is locked.
+        run = self._connection.execute
+        run("SET TimeZone = 'UTC'")
+        run("SET autoinstall_known_extensions = false")
+        run("SET autoload_known_extensions = false")
+        run("SET python_enable_replacements = false")
+        # Inside a CTE chain the order of rows means nothing to us; not keeping it saves memory.
+        run("SET preserve_insertion_order = false")
+        if files:
+            listed = exp.array(*(exp.Literal.string(file) for file in files)).sql(DIALECT)
+            run(f"SET allowed_paths = {listed}")
+        run("SET enable_external_access = false")
+        run("SET lock_configuration = true")
+
+    def register(self, name: str, table: pa.Table) -> None:
+        """Let the Arrow `table` be read under `name`."""
+        self._connection.register(name, table)
+
+    def create_view(self, name: str, query: exp.Expression) -> None:
+        """Let the rows of `query` be read under `name`."""
+        view = exp.to_identifier(name, quoted=True).sql(DIALECT)
+        self._run(f"CREATE OR REPLACE TEMP VIEW {view} AS {query.sql(DIALECT)}")
+
+    def columns(self, table: str) -> dict[str, str]:
+        """Column name -> DuckDB type of a table or view."""
+        name = exp.to_identifier(table, quoted=True).sql(DIALECT)
+        rows = self._run(f"DESCRIBE {name}").fetchall()
+        return {row[0]: row[1] for row in rows}
+
+    def arrow(self, query: exp.Expression | str) -> pa.Table:
+        """Run `query` and give its rows as an Arrow table."""
+        text = query if isinstance(query, str) else query.sql(DIALECT)
+        try:
+            with self._lock:
+                return self._connection.sql(text).to_arrow_table()
+        except duckdb.Error as error:
+            raise _translated(error) from error
+
+    def row(self, query: exp.Expression) -> Mapping[str, Any]:
+        """The first row of `query`, by column name."""
+        table = self.arrow(query)
+        return {name: table.column(name)[0].as_py() for name in table.column_names}
+
+    def rows(self, query: exp.Expression) -> list[dict[str, Any]]:
+        """All rows of `query`, by column name."""
+        rows: list[dict[str, Any]] = self.arrow(query).to_pylist()
+        return rows
+
+    def _run(self, text: str) -> duckdb.DuckDBPyConnection:
+        try:
+            return self._connection.execute(text)
+        except duckdb.Error as error:
+            raise _translated(error) from error
+
+
+def relation_to_arrow(relation: Any) -> pa.Table | None:
+    """The rows of a DuckDB relation, or None where `relation` is something else."""
+    if isinstance(relation, duckdb.DuckDBPyRelation):
+        return relation.to_arrow_table()
+    return None
+
+
+def _translated(error: duckdb.Error) -> CrmmlError:
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return DataError(
+            f"the engine ran out of memory: {_first_line(error)}. Give it more with memory_limit='8GB', "
+            "or build fewer cutoffs at once."
+        )
+    return EngineError(_first_line(error))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".")

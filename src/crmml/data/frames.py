@@ -1,0 +1,67 @@
+"""pandas frames in, as Arrow, with errors that name the column."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from crmml.errors import SchemaError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def arrow_from_pandas(frame: "pd.DataFrame", time_columns: Sequence[str | None]) -> pa.Table:
+    """The columns of `frame` (not its index) as an Arrow table.
+
+    Raises:
+        SchemaError: a column's name is not text, or its values have no single type.
+    """
+    for name in frame.columns:
+        if not isinstance(name, str):
+            raise SchemaError(
+                f"InteractionLog: the frame has a column named {name!r}, which is not text. "
+                "Rename it: frame.columns = frame.columns.map(str)."
+            )
+    for column in time_columns:
+        if column in frame.columns and frame[column].dtype == object:
+            _check_zones_alike(column, frame[column])
+    try:
+        return pa.Table.from_pandas(frame, preserve_index=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
+        column, first, second = _mixed_column(frame)
+        raise SchemaError(
+            f"InteractionLog: column {column!r} mixes types: {first!r} ({type(first).__name__}) and "
+            f"{second!r} ({type(second).__name__}). Make it one type, for example "
+            f"frame[{column!r}] = frame[{column!r}].astype(str)."
+        ) from None
+
+
+def _check_zones_alike(column: str | None, values: "pd.Series") -> None:
+    """Times with and without a zone in one column would silently be read as if all were UTC."""
+    aware = naive = None
+    for value in values:
+        if isinstance(value, datetime) and value == value:
+            if value.tzinfo is None:
+                naive = value
+            else:
+                aware = value
+        if aware is not None and naive is not None:
+            raise SchemaError(
+                f"InteractionLog: column {column!r} mixes timestamps with a zone ({aware.isoformat()}) and without "
+                f"one ({naive.isoformat()}). Give all of them a zone, for example "
+                f"frame[{column!r}] = pd.to_datetime(frame[{column!r}], utc=True)."
+            )
+
+
+def _mixed_column(frame: "pd.DataFrame") -> tuple[str, object, object]:
+    """The first column that Arrow refuses, with two values of different types from it."""
+    for name in frame.columns:
+        try:
+            pa.array(frame[name], from_pandas=True)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
+            values = [value for value in frame[name] if value is not None and value == value]
+            other = next((value for value in values if type(value) is not type(values[0])), values[-1])
+            return name, values[0], other
+    raise AssertionError("Arrow refused the frame but each of its columns alone is accepted")

@@ -1,0 +1,364 @@
+"""`InteractionLog`: raw interactions, with the role that each column plays."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
+
+import pyarrow as pa
+from sqlglot import exp
+
+from crmml.data.cleaning import CleaningStep
+from crmml.data.facts import Facts, read_facts, require_usable
+from crmml.data.roles import COLUMN_ROLES, ID_ROLES, NUMERIC_ROLES, TIME_ROLES, Constant, Roles
+from crmml.data.sources import LOG, Opened, open_source
+from crmml.data.sql import name_of, named
+from crmml.data.time import AsOf, moment_of
+from crmml.errors import ConfigError, SchemaError, did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from crmml.data.check import CheckReport
+
+EVENTS = "events"
+NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
+FLOATS = ("FLOAT", "DOUBLE")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One named step of a SQL text: `name AS (query)`."""
+
+    name: str
+    query: exp.Select
+
+
+class InteractionLog:
+    """Raw interactions of customers, read from files or frames, with the role that each column plays.
+
+    The log is not copied and not changed: it is read anew by every table that is built from it. Every column
+    without a role is an attribute under its own name. Inside, all time is UTC, in microseconds.
+
+    Args:
+        source: path, folder or glob of Parquet or CSV files (or a list of them), a pandas or polars frame, an
+            Arrow table, or a DuckDB relation.
+        customer_id: column with the customer's id (integer or text).
+        timestamp: column with the time at which the event happened (timestamp or date).
+        event_type: column with the kind of event, or `Constant("purchase")` for a log of one kind.
+        item_id: column with the product, page or content.
+        amount: column with the value of the event; returns are negative.
+        quantity: column with the number of pieces.
+        channel: column with the place: web, app, shop, phone, ...
+        event_id: column that identifies the event.
+        recorded_at: column with the time at which the event became known; an event is not seen as of a cutoff
+            before it.
+        timezone: IANA zone in which timestamps without a zone are meant; required where there are such.
+        threads: threads that a query may use; all cores by default.
+        observed_until: the moment up to which the log is complete; by default the time of the last event. Labels
+            may reach up to it.
+        memory_limit: memory that a query may use, such as "2GB", before it spills to disk.
+
+    Raises:
+        ConfigError: nothing can be read from `source`, or a role or zone is wrong.
+        SchemaError: a column is missing or of a type that its role cannot have.
+        DataError: a file is damaged.
+
+    >>> import crmml as cm
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"user": [1, 1, 2], "ts": pd.to_datetime(["2024-01-01", "2024-02-01", "2024-01-15"])})
+    >>> log = cm.InteractionLog(frame, customer_id="user", timestamp="ts", timezone="UTC")
+    >>> log
+    InteractionLog(3 rows in memory, customer_id='user', timestamp='ts', timezone='UTC')
+    """
+
+    def __init__(
+        self,
+        source: Any,
+        *,
+        customer_id: str,
+        timestamp: str,
+        event_type: str | Constant | None = None,
+        item_id: str | None = None,
+        amount: str | None = None,
+        quantity: str | None = None,
+        channel: str | None = None,
+        event_id: str | None = None,
+        recorded_at: str | None = None,
+        timezone: str | None = None,
+        observed_until: AsOf | None = None,
+        threads: int | None = None,
+        memory_limit: str | None = None,
+    ) -> None:
+        roles = Roles(
+            customer_id=customer_id,
+            timestamp=timestamp,
+            event_type=event_type,
+            item_id=item_id,
+            amount=amount,
+            quantity=quantity,
+            channel=channel,
+            event_id=event_id,
+            recorded_at=recorded_at,
+            timezone=timezone,
+        )
+        until = None if observed_until is None else moment_of(observed_until, "observed_until")
+        opened = open_source(source, roles, threads=threads, memory_limit=memory_limit)
+        self._set(roles, opened, (), until)
+
+    @classmethod
+    def from_roles(
+        cls, source: Any, roles: Roles, *, threads: int | None = None, memory_limit: str | None = None
+    ) -> Self:
+        """A log of `source` with an existing mapping, such as the one that a bundle keeps."""
+        log = cls.__new__(cls)
+        log._set(roles, open_source(source, roles, threads=threads, memory_limit=memory_limit), (), None)
+        return log
+
+    def _set(
+        self,
+        roles: Roles,
+        opened: Opened,
+        cleaning: tuple[CleaningStep, ...],
+        observed_until: "pd.Timestamp | None",
+    ) -> None:
+        self.roles = roles
+        self.cleaning = cleaning
+        self.observed_until = observed_until
+        self._opened = opened
+        self._check_types()
+        for step in cleaning:
+            step.check(self)
+
+    def _check_types(self) -> None:
+        for role, column in self.roles.columns().items():
+            kind = self._opened.columns[column]
+            if role in TIME_ROLES:
+                self._check_time(role, column, kind)
+            elif role in NUMERIC_ROLES and not _is_number(kind):
+                raise SchemaError(
+                    f"InteractionLog: column {column!r} cannot be the {role}: it is {_spoken(kind)}"
+                    f"{self._example(column)}. Make it a number, for example "
+                    f"frame[{column!r}] = pd.to_numeric(frame[{column!r}])."
+                )
+            elif role == "event_type" and not _is_text(kind):
+                raise SchemaError(
+                    f"InteractionLog: column {column!r} cannot be the event_type: it is {_spoken(kind)}"
+                    f"{self._example(column)}. Make it text, or use event_type=Constant('purchase')."
+                )
+
+    def _check_time(self, role: str, column: str, kind: str) -> None:
+        zoned = self._opened.text_times.get(role, kind == "TIMESTAMP WITH TIME ZONE")
+        if role not in self._opened.text_times and not kind.startswith(("TIMESTAMP", "DATE")):
+            raise SchemaError(
+                f"InteractionLog: column {column!r} cannot be the {role}: it is {_spoken(kind)}"
+                f"{self._example(column)}. Parse it first, for example "
+                f"frame[{column!r}] = pd.to_datetime(frame[{column!r}], utc=True)."
+            )
+        if not zoned and self.roles.timezone is None:
+            raise SchemaError(
+                f"InteractionLog: the times in column {column!r} have no zone{self._example(column)}. "
+                "Say which one they are meant in, for example timezone='UTC' or timezone='Europe/Berlin'."
+            )
+
+    def _example(self, column: str) -> str:
+        """" (for example 'x')" with a value of the column, or "" where it has none."""
+        value = exp.column(column, quoted=True)
+        query = exp.select(exp.alias_(exp.cast(exp.Min(this=value), "TEXT"), "example")).from_(LOG)
+        example = self._opened.engine.row(query)["example"]
+        return "" if example is None else f" (for example {example!r})"
+
+    # What the log has -------------------------------------------------------------------------------------
+
+    @property
+    def engine(self) -> Any:
+        """The engine that holds the log as a table."""
+        return self._opened.engine
+
+    @cached_property
+    def attributes(self) -> tuple[str, ...]:
+        """The columns without a role, under their own names."""
+        mapped = set(self.roles.columns().values())
+        return tuple(name for name in self._opened.columns if name not in mapped and name not in COLUMN_ROLES)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name that a definition may use: the roles that the log has, then its attributes."""
+        return tuple(role for role in COLUMN_ROLES if self.roles.knows(role)) + self.attributes
+
+    def require(self, name: str, where: str) -> None:
+        """Raise a SchemaError, beginning with `where`, if the log has no role or attribute `name`."""
+        if name in self.names:
+            return
+        if name in COLUMN_ROLES:
+            raise SchemaError(
+                f"{where}: the log has no {name}. Say which column plays it: InteractionLog(..., {name}="
+                f"{name if name in self._opened.columns else 'column'!r})."
+            )
+        listed = ", ".join(repr(known) for known in self.names)
+        raise SchemaError(
+            f"{where}: the log has no {name!r}.{did_you_mean(name, self.names)} It has: {listed}."
+        )
+
+    def kind(self, name: str) -> str:
+        """"number", "text", "time" or another type's name: what the values of a role or attribute are."""
+        if name == "event_type" and isinstance(self.roles.event_type, Constant):
+            return "text"
+        kind = self._opened.columns[self._column(name)]
+        if _is_number(kind):
+            return "number"
+        if name in TIME_ROLES or kind.startswith(("TIMESTAMP", "DATE")):
+            return "time"
+        return "text" if _is_text(kind) else kind.lower()
+
+    def _column(self, name: str) -> str:
+        return self.roles.columns().get(name, name)
+
+    # The first steps of every SQL text --------------------------------------------------------------------
+
+    def steps(self, names: Iterable[str]) -> list[Step]:
+        """The log in its roles, as named steps: the last one has the columns `names`, time in UTC.
+
+        Cleaning steps come between; what they need is read as well.
+        """
+        wanted = list(dict.fromkeys(names))
+        needed = dict.fromkeys(wanted)
+        for step in self.cleaning:
+            needed.update(dict.fromkeys(step.needs(self.names)))
+        selected = [named(self._value(name), name) for name in needed]
+        if not self.cleaning:
+            return [Step(EVENTS, exp.select(*selected).from_(LOG))]
+        steps = [Step("raw_events", exp.select(*selected).from_(LOG))]
+        for number, cleaning in enumerate(self.cleaning, start=1):
+            name = EVENTS if number == len(self.cleaning) else f"clean_{number}"
+            steps.append(Step(name, cleaning.query(steps[-1].name)))
+        return steps
+
+    def _value(self, name: str) -> exp.Expression:
+        if name == "event_type" and isinstance(self.roles.event_type, Constant):
+            return exp.Literal.string(self.roles.event_type.value)
+        column = exp.column(self._column(name), quoted=True)
+        kind = self._opened.columns[self._column(name)]
+        if name in TIME_ROLES:
+            return self._time_in_utc(name, column, kind)
+        if kind in FLOATS:
+            # NaN is a missing value; without this it would be the greatest of all numbers.
+            return exp.Anonymous(this="NULLIF", expressions=[column, exp.cast(exp.Literal.string("NaN"), "DOUBLE")])
+        if name in ID_ROLES and kind in NUMBERS and "HUGE" not in kind and kind != "UBIGINT":
+            # The same ids whatever the width in which a file keeps them.
+            return exp.cast(column, "BIGINT")
+        return exp.cast(column, "TEXT") if kind.startswith("ENUM") else column
+
+    def _time_in_utc(self, name: str, column: exp.Expression, kind: str) -> exp.Expression:
+        utc = exp.Literal.string("UTC")
+        zoned = self._opened.text_times.get(name, kind == "TIMESTAMP WITH TIME ZONE")
+        if zoned:
+            moment = exp.cast(column, "TIMESTAMPTZ") if kind == "VARCHAR" else column
+            return exp.AtTimeZone(this=moment, zone=utc)
+        local = column if kind == "TIMESTAMP" else exp.cast(column, "TIMESTAMP")
+        if self.roles.timezone in (None, "UTC"):
+            return local
+        zone = exp.Literal.string(str(self.roles.timezone))
+        return exp.AtTimeZone(this=exp.AtTimeZone(this=local, zone=zone), zone=utc)
+
+    # What a person asks of a log --------------------------------------------------------------------------
+
+    @cached_property
+    def facts(self) -> Facts:
+        """Rows, first and last event, event types, missing values: read once, kept."""
+        return read_facts(self)
+
+    @property
+    def complete_until(self) -> "pd.Timestamp":
+        """The moment up to which nothing is missing: `observed_until`, or the time of the last event (UTC)."""
+        return self.observed_until or self.require_usable().last
+
+    def require_usable(self) -> Facts:
+        """The facts, after checking that tables can be built: rows, ids and times there and possible.
+
+        Raises:
+            DataError: the log is empty, or has missing ids, missing times, or times that cannot be.
+        """
+        return require_usable(self)
+
+    def events(self, names: Sequence[str] | None = None) -> pa.Table:
+        """The cleaned events as an Arrow table with the columns `names` (all by default), time in UTC."""
+        steps = self.steps(self.names if names is None else names)
+        query = exp.select(*(name_of(name) for name in (names or self.names))).from_(EVENTS)
+        return self.engine.arrow(chain(steps, query))
+
+    def check(
+        self,
+        *,
+        horizon: str = "90d",
+        window: str = "180d",
+        event_type: str | None = None,
+    ) -> "CheckReport":
+        """A readiness report: what the log holds, and whether it is ready for churn, value, recommendations.
+
+        It never fails on bad data: it describes it and says what to do.
+
+        Args:
+            horizon: how far ahead the labels will look.
+            window: how far back activity counts.
+            event_type: the event that counts as activity; "purchase" where the log has it.
+        """
+        from crmml.data.check import check_log
+
+        return check_log(self, horizon=horizon, window=window, event_type=event_type)
+
+    def clean(self, *steps: CleaningStep) -> "InteractionLog":
+        """The same log after `steps`, in this order; `cleaning_report()` shows what each one dropped."""
+        for step in steps:
+            if not isinstance(step, CleaningStep):
+                raise ConfigError(
+                    f"InteractionLog.clean: {step!r} is not a cleaning step. "
+                    "Use DropMissing('customer_id'), DropDuplicates(), Keep(...), Drop(...) or KeepBetween(...)."
+                )
+        log = InteractionLog.__new__(InteractionLog)
+        log._set(self.roles, self._opened, (*self.cleaning, *steps), self.observed_until)
+        return log
+
+    def cleaning_report(self) -> "pd.DataFrame":
+        """One row per cleaning step: `step`, `rows_before`, `rows_dropped`, `rows_after`."""
+        import pandas as pd
+
+        steps = self.steps(self.names)
+        counts = [
+            exp.alias_(exp.select(exp.Count(this=exp.Star())).from_(step.name).subquery(), f"n{number}")
+            for number, step in enumerate(steps)
+        ]
+        row = self.engine.row(chain(steps, exp.select(*counts)))
+        left = [row[f"n{number}"] for number in range(len(steps))]
+        return pd.DataFrame(
+            {
+                "step": [repr(step) for step in self.cleaning],
+                "rows_before": left[:-1],
+                "rows_dropped": [before - after for before, after in zip(left, left[1:], strict=False)],
+                "rows_after": left[1:],
+            }
+        )
+
+    def __repr__(self) -> str:
+        mapping = repr(self.roles).removeprefix("Roles(").removesuffix(")")
+        cleaned = "".join(f".clean({', '.join(map(repr, self.cleaning))})" if self.cleaning else "")
+        return f"InteractionLog({self._opened.description}, {mapping}){cleaned}"
+
+
+def chain(steps: Sequence[Step], query: exp.Select) -> exp.Select:
+    """`query` with `steps` before it, as one SQL text."""
+    for step in steps:
+        query = query.with_(step.name, as_=step.query, copy=False)
+    return query
+
+
+def _is_number(kind: str) -> bool:
+    return kind in NUMBERS or kind in FLOATS or kind.startswith("DECIMAL") or kind == "BOOLEAN"
+
+
+def _is_text(kind: str) -> bool:
+    return kind == "VARCHAR" or kind.startswith("ENUM")
+
+
+def _spoken(kind: str) -> str:
+    return "text" if _is_text(kind) else kind.lower()

@@ -1,0 +1,166 @@
+"""Where the rows of a log come from: files, frames, Arrow tables, a DuckDB relation.
+
+Each source ends as one table named `log` in an engine, so that nothing above has to know which it was.
+"""
+
+import glob
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from sqlglot import exp
+
+from crmml.data import csv_source
+from crmml.data.engine import Engine, EngineError, relation_to_arrow
+from crmml.data.frames import arrow_from_pandas
+from crmml.data.roles import TIME_ROLES, Roles
+from crmml.errors import ConfigError, DataError, SchemaError
+
+LOG = "log"
+PARQUET = (".parquet", ".pq")
+CSV = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz")
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A log that can be queried: the engine, the columns with their types, and what it was made from."""
+
+    engine: Engine
+    columns: dict[str, str]
+    # role -> how the text of a CSV file writes its timestamps: with an offset or without
+    text_times: dict[str, bool]
+    description: str
+
+
+def open_source(source: Any, roles: Roles, *, threads: int | None, memory_limit: str | None) -> Opened:
+    """Open `source` in a new engine, as the table `log`.
+
+    Raises:
+        ConfigError: it is nothing that a log can be read from.
+        SchemaError: a mapped column is missing.
+        DataError: the files cannot be read.
+    """
+    if isinstance(source, (str, Path)) or _is_list_of_paths(source):
+        return _open_files(source, roles, threads=threads, memory_limit=memory_limit)
+    table = _as_arrow(source, roles)
+    _check_columns(table.column_names, roles)
+    engine = Engine(threads=threads, memory_limit=memory_limit)
+    engine.register(LOG, table)
+    return Opened(engine, engine.columns(LOG), {}, f"{table.num_rows:,} rows in memory")
+
+
+def _is_list_of_paths(source: Any) -> bool:
+    return isinstance(source, (list, tuple)) and all(isinstance(item, (str, Path)) for item in source)
+
+
+def _open_files(source: Any, roles: Roles, *, threads: int | None, memory_limit: str | None) -> Opened:
+    files = _expand(source)
+    kind = _kind(files)
+    engine = Engine(files=files, threads=threads, memory_limit=memory_limit)
+    description = str(files[0]) if len(files) == 1 else f"{len(files)} files, the first {files[0]}"
+    try:
+        if kind == "parquet":
+            engine.create_view(LOG, _parquet(files))
+            columns = engine.columns(LOG)
+            _check_columns(list(columns), roles)
+            return Opened(engine, columns, {}, description)
+        columns, text_times = csv_source.open_csv(engine, LOG, files, roles, _check_columns)
+    except EngineError as error:
+        raise DataError(
+            f"InteractionLog: {files[0]} cannot be read as {kind}: {error}. "
+            "Write it again, or leave the file out of the source."
+        ) from error
+    return Opened(engine, columns, text_times, description)
+
+
+def _parquet(files: Sequence[Path]) -> exp.Select:
+    scan = exp.Anonymous(
+        this="read_parquet",
+        expressions=[
+            exp.array(*(exp.Literal.string(str(file)) for file in files)),
+            # Files of one log may have their columns in another order.
+            exp.PropertyEQ(this=exp.to_identifier("union_by_name"), expression=exp.true()),
+        ],
+    )
+    return exp.select("*").from_(scan)
+
+
+def _expand(source: Any) -> list[Path]:
+    """The files behind a path, a folder, a glob, or a list of these; sorted, so that the order says nothing."""
+    patterns = list(source) if isinstance(source, (list, tuple)) else [source]
+    files: list[Path] = []
+    for pattern in patterns:
+        path = Path(pattern).expanduser()
+        if path.is_dir():
+            found = [file for file in path.rglob("*") if file.name.lower().endswith(PARQUET + CSV)]
+        elif path.exists():
+            found = [path]
+        else:
+            found = [Path(name) for name in glob.glob(str(path), recursive=True)]
+        if not found:
+            raise ConfigError(
+                f"InteractionLog: no file matches {str(pattern)!r} (looked in {Path.cwd()}). "
+                "Give the path of a Parquet or CSV file, a folder of them, or a glob like 'events/*.parquet'."
+            )
+        files.extend(found)
+    if not files:
+        raise ConfigError("InteractionLog: the list of files is empty. Give at least one path.")
+    return sorted({file.resolve() for file in files})
+
+
+def _kind(files: Sequence[Path]) -> str:
+    kinds = set()
+    for file in files:
+        name = file.name.lower()
+        kind = "parquet" if name.endswith(PARQUET) else "CSV" if name.endswith(CSV) else None
+        if kind is None:
+            raise ConfigError(
+                f"InteractionLog: {file} is neither Parquet nor CSV by its name. "
+                f"Use a file that ends in one of {', '.join(PARQUET + CSV)}, or pass a frame."
+            )
+        if file.stat().st_size == 0:
+            raise DataError(f"InteractionLog: {file} is empty (0 bytes). Leave it out, or write it again.")
+        kinds.add(kind)
+    if len(kinds) > 1:
+        raise ConfigError(
+            "InteractionLog: the source mixes Parquet and CSV files. Give one kind, for example 'events/*.parquet'."
+        )
+    return kinds.pop()
+
+
+def _as_arrow(source: Any, roles: Roles) -> pa.Table:
+    if isinstance(source, pa.Table):
+        return source
+    module = type(source).__module__.partition(".")[0]
+    if module == "pandas" and hasattr(source, "columns"):
+        return arrow_from_pandas(source, [roles.columns().get(role) for role in TIME_ROLES])
+    if module == "polars" and hasattr(source, "collect"):
+        source = source.collect()
+    relation = relation_to_arrow(source)
+    if relation is not None:
+        return relation
+    if hasattr(source, "__arrow_c_stream__"):
+        return pa.table(source)
+    raise ConfigError(
+        f"InteractionLog: cannot read a log from {type(source).__module__}.{type(source).__qualname__}. "
+        "Pass a path or glob of Parquet or CSV files, a pandas or polars frame, an Arrow table, "
+        "or a DuckDB relation."
+    )
+
+
+def _check_columns(found: Sequence[str], roles: Roles) -> None:
+    from crmml.errors import did_you_mean
+
+    names = list(found)
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise SchemaError(f"InteractionLog: column {twice[0]!r} stands in the log twice. Rename one of them.")
+    for role, column in roles.columns().items():
+        if column not in names:
+            listed = ", ".join(repr(name) for name in names[:20]) + (", ..." if len(names) > 20 else "")
+            raise SchemaError(
+                f"InteractionLog: no column {column!r} for {role}.{did_you_mean(column, names)} "
+                f"The log has: {listed}."
+            )

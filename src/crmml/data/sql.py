@@ -1,0 +1,72 @@
+"""Values and names as SQL: the one place where they become SQLGlot nodes."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlglot import exp
+
+from crmml.errors import ConfigError
+
+
+# Our own names that need no quotes; every name that a user chose is quoted.
+_PLAIN = ("customer_id", "event_type", "item_id", "amount", "quantity", "channel", "event_id", "recorded_at")
+
+
+def name_of(column: str, table: str | None = None) -> exp.Column:
+    """A role or an attribute as a column: quoted, unless it is a plain name of our own."""
+    return exp.column(exp.to_identifier(column, quoted=column not in _PLAIN), table=table)
+
+
+def named(value: exp.Expression, name: str) -> exp.Expression:
+    """`value AS name`; the value alone where it is a column of that name."""
+    if isinstance(value, exp.Column) and value.name == name:
+        return value
+    return exp.alias_(value, exp.to_identifier(name, quoted=name not in _PLAIN))
+
+
+def not_null(column: str) -> exp.Expression:
+    """`column IS NOT NULL`."""
+    return exp.Not(this=exp.Is(this=name_of(column), expression=exp.null()))
+
+
+def literal(value: Any) -> exp.Expression:
+    """A text, number or truth value as a SQL literal.
+
+    Raises:
+        ConfigError: the value is of another type, or text that no engine can hold.
+    """
+    if isinstance(value, bool):
+        return exp.true() if value else exp.false()
+    if isinstance(value, (int, float, Decimal)):
+        return exp.convert(value)
+    if isinstance(value, str):
+        if "\0" in value:
+            raise ConfigError(f"the text {value!r} contains a NUL character, which SQL cannot hold. Remove it.")
+        return exp.Literal.string(value)
+    raise ConfigError(
+        f"the value {value!r} ({type(value).__name__}) cannot be compared with a column. "
+        "Use a text, a number, True or False."
+    )
+
+
+def is_one_of(column: str, values: Sequence[Any]) -> exp.Expression:
+    """`column = value`, or `column IN (values)` where there are several."""
+    name = name_of(column)
+    if len(values) == 1:
+        return exp.EQ(this=name, expression=literal(values[0]))
+    return exp.In(this=name, expressions=[literal(value) for value in values])
+
+
+def moment(value: str | datetime) -> exp.Expression:
+    """A moment as a TIMESTAMP literal in UTC; a text or datetime without a zone is UTC."""
+    try:
+        when = datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        raise ConfigError(
+            f"{value!r} is not a date or time. Use a text like '2024-01-31' or '2024-01-31T12:30:00+01:00'."
+        ) from None
+    if when.tzinfo is not None:
+        when = when.astimezone(UTC).replace(tzinfo=None)
+    return exp.cast(exp.Literal.string(when.isoformat(sep=" ")), "TIMESTAMP")

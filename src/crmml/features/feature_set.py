@@ -1,0 +1,110 @@
+"""`FeatureSet`: several aggregates as one value, which compiles to one SQL text."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from crmml.errors import ConfigError, did_you_mean
+from crmml.features.aggregate import Aggregate
+from crmml.features.compiler import Plan
+from crmml.data.time import AsOf, moments_of
+from crmml.spec import Definition
+
+if TYPE_CHECKING:
+    from crmml.data.log import InteractionLog
+
+Features = "FeatureSet | Sequence[Aggregate] | str"
+
+
+@dataclass(frozen=True, repr=False)
+class FeatureSet(Definition):
+    """Definitions of features that are built together, in one pass over the log.
+
+    Args:
+        features: the aggregates; the order is the order of the columns.
+
+    Raises:
+        ConfigError: it is empty, holds something else, or two features have the same name.
+
+    >>> import crmml as cm
+    >>> features = cm.FeatureSet([cm.Recency(), cm.Count(window="30d")])
+    >>> features.names
+    ('recency', 'count_30d')
+    """
+
+    features: Sequence[Aggregate]
+
+    def __post_init__(self) -> None:
+        if isinstance(self.features, (str, Aggregate)) or not isinstance(self.features, Sequence):
+            raise ConfigError(
+                f"FeatureSet: features must be a list of aggregates, not {self.features!r}. "
+                "Use FeatureSet([Recency(), Count(window='30d')])."
+            )
+        if not self.features:
+            raise ConfigError("FeatureSet: the list is empty. Use at least one aggregate, for example [Recency()].")
+        by_name: dict[str, Aggregate] = {}
+        for position, feature in enumerate(self.features):
+            if not isinstance(feature, Aggregate):
+                raise ConfigError(
+                    f"FeatureSet: features[{position}] is {feature!r}, not an aggregate. "
+                    "Use for example Count(window='30d')."
+                )
+            other = by_name.setdefault(feature.name, feature)
+            if other is not feature:
+                raise ConfigError(
+                    f"FeatureSet: features[{position}] {feature!r} has the same column {feature.name!r} as "
+                    f"{other!r}. Leave one of them out."
+                )
+        super().__post_init__()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns of the table, in order."""
+        return tuple(feature.name for feature in self.features)
+
+    def __iter__(self) -> Iterator[Aggregate]:
+        return iter(self.features)
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def __add__(self, other: "FeatureSet | Sequence[Aggregate]") -> "FeatureSet":
+        return FeatureSet([*self.features, *other])
+
+    def check(self, log: "InteractionLog") -> None:
+        """Raise a SchemaError where `log` lacks what a feature needs."""
+        for feature in self.features:
+            feature.check(log)
+
+    def sql(self, log: "InteractionLog", as_of: "AsOf | Sequence[AsOf]", *, dialect: str = "duckdb") -> str:
+        """The SQL text that builds these features from `log` as of one or many cutoffs.
+
+        >>> import crmml as cm
+        >>> log = cm.simulate_log(20, seed=1).log
+        >>> print(cm.FeatureSet([cm.Count(event_type="purchase", window="30d")]).sql(log, "2024-06-01"))
+        ... # doctest: +ELLIPSIS
+        WITH cutoffs AS (
+        ...
+        """
+        from crmml.features.dialects import text_of
+
+        self.check(log)
+        plan = Plan(log)
+        columns = {feature.name: feature.sql(plan) for feature in self.features}
+        return text_of(plan.write(moments_of(as_of), columns), dialect)
+
+
+def as_feature_set(features: "FeatureSet | Sequence[Aggregate] | str", log: "InteractionLog") -> FeatureSet:
+    """A FeatureSet as it is, a list of aggregates as one, or the name of a preset built for `log`."""
+    if isinstance(features, FeatureSet):
+        return features
+    if isinstance(features, str):
+        from crmml.features import presets
+
+        if features not in presets.PRESETS:
+            raise ConfigError(
+                f"features: there is no preset {features!r}.{did_you_mean(features, presets.PRESETS)} "
+                f"Use one of {', '.join(presets.PRESETS)}, or a FeatureSet."
+            )
+        return presets.PRESETS[features](log)
+    return FeatureSet(features)
