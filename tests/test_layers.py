@@ -22,11 +22,10 @@ LAYERS = {
     "recommend": 4,
     "insight": 4,
     "action": 4,
-    "_bundle_format": 5,
-    "bundle": 6,
-    "report": 7,
-    "jobs": 8,
-    "__main__": 9,
+    "bundle": 5,
+    "report": 6,
+    "jobs": 7,
+    "__main__": 8,
 }
 # package -> the parts of crmml that may import it
 HOMES = {
