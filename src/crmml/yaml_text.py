@@ -20,7 +20,7 @@ _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+][0-9]+)?|[-+]?\.inf|\.nan")
 _BOOLEAN_TRAP = re.compile(r"yes|no|on|off|true|false|null", re.IGNORECASE)
 _NUMBER_TRAP = re.compile(
-    r"[-+]?0[xXoObB]?[0-9a-fA-F_]+"  # 012 is ten, 0x1F is 31 to some readers
+    r"[-+]?0([0-9_]+|[xX][0-9a-fA-F_]+|[oObB][0-7_]+)"  # 012 is ten, 0x1F is 31 to some readers
     r"|[-+]?\.?[0-9][0-9_.]*([eE][-+]?[0-9_]+)?"  # 1e-3 is a text to some readers, 1_000 to others
     r"|[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?"  # 1:30 is ninety to some readers
     r"|[-+]?\.(inf|nan)",
