@@ -1,0 +1,1 @@
+"""The parts of the simulated log: the clock, the world (customers, items), the events."""
