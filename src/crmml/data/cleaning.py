@@ -26,7 +26,7 @@ class CleaningStep(Definition):
         """The rows of step `before` that stay."""
         return exp.select("*").from_(before).where(self.condition())
 
-    def condition(self) -> exp.Expression:
+    def condition(self) -> exp.Expr:
         """What holds for the rows that stay."""
         raise TypeError(f"{type(self).__name__} says neither condition() nor query()")
 
@@ -47,7 +47,7 @@ class DropMissing(CleaningStep):
 
     column: str
 
-    def condition(self) -> exp.Expression:
+    def condition(self) -> exp.Expr:
         return not_null(self.column)
 
 
@@ -110,7 +110,7 @@ class _Selection(CleaningStep):
                 ) from None
         super().__post_init__()
 
-    def matches(self) -> exp.Expression:
+    def matches(self) -> exp.Expr:
         """Where the column is one of `values` or contains `pattern`; unknown where it is missing."""
         if self.values is not None:
             return is_one_of(self.column, self.values)
@@ -128,7 +128,7 @@ class Keep(_Selection):
     Keep('event_type', values=['purchase', 'return'])
     """
 
-    def condition(self) -> exp.Expression:
+    def condition(self) -> exp.Expr:
         return self.matches()
 
 
@@ -143,7 +143,7 @@ class Drop(_Selection):
     Drop('item_id', pattern='^TEST')
     """
 
-    def condition(self) -> exp.Expression:
+    def condition(self) -> exp.Expr:
         return exp.Not(this=exp.Coalesce(this=self.matches(), expressions=[exp.false()]))
 
 
@@ -169,9 +169,9 @@ class KeepBetween(CleaningStep):
                 "Use KeepBetween('timestamp', maximum='2025-01-01')."
             )
 
-    def condition(self) -> exp.Expression:
+    def condition(self) -> exp.Expr:
         column = exp.column(self.column, quoted=True)
-        bounds: list[exp.Expression] = [not_null(self.column)]
+        bounds: list[exp.Expr] = [not_null(self.column)]
         if self.minimum is not None:
             bounds.append(exp.GTE(this=column, expression=_bound(self.minimum)))
         if self.maximum is not None:
@@ -179,5 +179,5 @@ class KeepBetween(CleaningStep):
         return exp.and_(*bounds)
 
 
-def _bound(value: float | str) -> exp.Expression:
+def _bound(value: float | str) -> exp.Expr:
     return moment(value) if isinstance(value, str) else exp.convert(value)

@@ -68,7 +68,7 @@ def _header(file: Path) -> tuple[list[str], str]:
 
 
 def _scan(files: Sequence[Path], delimiter: str, as_text: Sequence[str]) -> exp.Select:
-    options: dict[str, exp.Expression] = {
+    options: dict[str, exp.Expr] = {
         "delim": exp.Literal.string(delimiter),
         "quote": exp.Literal.string('"'),
         "escape": exp.Literal.string('"'),
@@ -92,12 +92,8 @@ def _scan(files: Sequence[Path], delimiter: str, as_text: Sequence[str]) -> exp.
 def _are_integers(engine: Engine, column: str) -> bool:
     """Whether every id of a text column is an integer that keeps its spelling ("007" does not)."""
     text = exp.column(column, quoted=True)
-    matches = exp.Anonymous(
-        this="regexp_matches", expressions=[text, exp.Literal.string(CANONICAL_INTEGER)]
-    )
-    query = exp.select(
-        exp.alias_(exp.Anonymous(this="bool_and", expressions=[matches]), "integers")
-    ).from_(RAW)
+    matches = exp.Anonymous(this="regexp_matches", expressions=[text, exp.Literal.string(CANONICAL_INTEGER)])
+    query = exp.select(exp.alias_(exp.Anonymous(this="bool_and", expressions=[matches]), "integers")).from_(RAW)
     return bool(engine.row(query)["integers"])
 
 
@@ -140,6 +136,6 @@ def _has_offset(engine: Engine, column: str) -> bool:
     return facts["zoned"] is not None
 
 
-def _first_where(text: exp.Expression, condition: exp.Expression) -> exp.Expression:
+def _first_where(text: exp.Expr, condition: exp.Expr) -> exp.Expr:
     """The least text for which `condition` holds: one example, always the same one."""
     return exp.Min(this=exp.Case(ifs=[exp.If(this=condition.copy(), true=text.copy())]))

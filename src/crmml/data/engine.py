@@ -74,7 +74,7 @@ class Engine:
         """Let the Arrow `table` be read under `name`."""
         self._connection.register(name, table)
 
-    def create_view(self, name: str, query: exp.Expression) -> None:
+    def create_view(self, name: str, query: exp.Expr) -> None:
         """Let the rows of `query` be read under `name`."""
         view = exp.to_identifier(name, quoted=True).sql(DIALECT)
         self._run(f"CREATE OR REPLACE TEMP VIEW {view} AS {query.sql(DIALECT)}")
@@ -85,7 +85,7 @@ class Engine:
         rows = self._run(f"DESCRIBE {name}").fetchall()
         return {row[0]: row[1] for row in rows}
 
-    def arrow(self, query: exp.Expression | str) -> pa.Table:
+    def arrow(self, query: exp.Expr | str) -> pa.Table:
         """Run `query` and give its rows as an Arrow table."""
         text = query if isinstance(query, str) else query.sql(DIALECT)
         try:
@@ -94,12 +94,12 @@ class Engine:
         except duckdb.Error as error:
             raise _translated(error) from error
 
-    def row(self, query: exp.Expression) -> Mapping[str, Any]:
+    def row(self, query: exp.Expr) -> Mapping[str, Any]:
         """The first row of `query`, by column name."""
         table = self.arrow(query)
         return {name: table.column(name)[0].as_py() for name in table.column_names}
 
-    def rows(self, query: exp.Expression) -> list[dict[str, Any]]:
+    def rows(self, query: exp.Expr) -> list[dict[str, Any]]:
         """All rows of `query`, by column name."""
         rows: list[dict[str, Any]] = self.arrow(query).to_pylist()
         return rows

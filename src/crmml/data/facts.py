@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from crmml.data.log import InteractionLog
 
 # No interaction log is older than this: an earlier time is a wrong default or a parsing mistake.
-EARLIEST = datetime(1900, 1, 1)
+EARLIEST = datetime(1900, 1, 1)  # noqa: DTZ001 (UTC, as every time inside)
 # Clocks differ a little; a day is more than any of them.
 CLOCK_SKEW = timedelta(days=1)
 
@@ -31,7 +31,7 @@ class Facts:
         missing_timestamp: events without a time.
         impossible_timestamp: events before 1900.
         future_timestamp: events later than a day from now.
-        first, last: time of the first and last event (UTC), None where there is none.
+        first, last: time of the first and last event (UTC), NaT where there is none.
         event_types: number of events by event type, most frequent first; empty where the log has no event_type.
     """
 
@@ -40,17 +40,17 @@ class Facts:
     missing_timestamp: int
     impossible_timestamp: int
     future_timestamp: int
-    first: "pd.Timestamp | None"
-    last: "pd.Timestamp | None"
+    first: "pd.Timestamp"
+    last: "pd.Timestamp"
     event_types: dict[str, int]
 
 
-def count_where(condition: exp.Expression) -> exp.Expression:
+def count_where(condition: exp.Expr) -> exp.Expr:
     """How many rows meet `condition`. Written with CASE: several times faster than FILTER in DuckDB."""
     return exp.Count(this=exp.Case(ifs=[exp.If(this=condition, true=exp.Literal.number(1))]))
 
 
-def is_missing(name: str) -> exp.Expression:
+def is_missing(name: str) -> exp.Expr:
     """`name IS NULL`."""
     return exp.Is(this=exp.column(name, quoted=True), expression=exp.null())
 
@@ -100,8 +100,8 @@ def read_facts(log: "InteractionLog") -> Facts:
         missing_timestamp=sum(row["missing_timestamp"] for row in rows),
         impossible_timestamp=sum(row["impossible_timestamp"] for row in rows),
         future_timestamp=sum(row["future_timestamp"] for row in rows),
-        first=pd.Timestamp(min(firsts), tz="UTC") if firsts else None,
-        last=pd.Timestamp(max(lasts), tz="UTC") if lasts else None,
+        first=pd.Timestamp(min(firsts, default=pd.NaT)).tz_localize("UTC"),
+        last=pd.Timestamp(max(lasts, default=pd.NaT)).tz_localize("UTC"),
         event_types=dict(counts),
     )
 
@@ -110,7 +110,7 @@ def require_usable(log: "InteractionLog") -> Facts:
     """The facts of `log`; a DataError where no honest table can be built from it."""
     facts = log.facts
     if facts.rows == 0:
-        after = f" after cleaning with {len(log.cleaning)} steps; log.cleaning_report() shows which" if log.cleaning else ""
+        after = " after cleaning (log.cleaning_report() shows the steps)" if log.cleaning else ""
         raise DataError(f"InteractionLog: the log is empty{after}. Give a log with at least one event.")
     column = log.roles.columns()
     if facts.missing_customer_id:

@@ -2,17 +2,15 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 
 from crmml.errors import SchemaError
 
-if TYPE_CHECKING:
-    import pandas as pd
 
-
-def arrow_from_pandas(frame: "pd.DataFrame", time_columns: Sequence[str | None]) -> pa.Table:
+def arrow_from_pandas(frame: pd.DataFrame, time_columns: Sequence[str | None]) -> pa.Table:
     """The columns of `frame` (not its index) as an Arrow table.
 
     Raises:
@@ -38,11 +36,11 @@ def arrow_from_pandas(frame: "pd.DataFrame", time_columns: Sequence[str | None])
         ) from None
 
 
-def _check_zones_alike(column: str | None, values: "pd.Series") -> None:
+def _check_zones_alike(column: str | None, values: "pd.Series[Any]") -> None:
     """Times with and without a zone in one column would silently be read as if all were UTC."""
     aware = naive = None
     for value in values:
-        if isinstance(value, datetime) and value == value:
+        if isinstance(value, datetime) and not pd.isna(value):
             if value.tzinfo is None:
                 naive = value
             else:
@@ -55,13 +53,13 @@ def _check_zones_alike(column: str | None, values: "pd.Series") -> None:
             )
 
 
-def _mixed_column(frame: "pd.DataFrame") -> tuple[str, object, object]:
+def _mixed_column(frame: pd.DataFrame) -> tuple[str, object, object]:
     """The first column that Arrow refuses, with two values of different types from it."""
     for name in frame.columns:
         try:
             pa.array(frame[name], from_pandas=True)
         except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
-            values = [value for value in frame[name] if value is not None and value == value]
+            values = [value for value in frame[name] if value is not None and not pd.isna(value)]
             other = next((value for value in values if type(value) is not type(values[0])), values[-1])
             return name, values[0], other
     raise AssertionError("Arrow refused the frame but each of its columns alone is accepted")

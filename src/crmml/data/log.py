@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
@@ -162,7 +163,7 @@ class InteractionLog:
             )
 
     def _example(self, column: str) -> str:
-        """" (for example 'x')" with a value of the column, or "" where it has none."""
+        """ " (for example 'x')" with a value of the column, or "" where it has none."""
         value = exp.column(column, quoted=True)
         query = exp.select(exp.alias_(exp.cast(exp.Min(this=value), "TEXT"), "example")).from_(LOG)
         example = self._opened.engine.row(query)["example"]
@@ -196,12 +197,10 @@ class InteractionLog:
                 f"{name if name in self._opened.columns else 'column'!r})."
             )
         listed = ", ".join(repr(known) for known in self.names)
-        raise SchemaError(
-            f"{where}: the log has no {name!r}.{did_you_mean(name, self.names)} It has: {listed}."
-        )
+        raise SchemaError(f"{where}: the log has no {name!r}.{did_you_mean(name, self.names)} It has: {listed}.")
 
     def kind(self, name: str) -> str:
-        """"number", "text", "time" or another type's name: what the values of a role or attribute are."""
+        """ "number", "text", "time" or another type's name: what the values of a role or attribute are."""
         if name == "event_type" and isinstance(self.roles.event_type, Constant):
             return "text"
         kind = self._opened.columns[self._column(name)]
@@ -234,7 +233,7 @@ class InteractionLog:
             steps.append(Step(name, cleaning.query(steps[-1].name)))
         return steps
 
-    def _value(self, name: str) -> exp.Expression:
+    def _value(self, name: str) -> exp.Expr:
         if name == "event_type" and isinstance(self.roles.event_type, Constant):
             return exp.Literal.string(self.roles.event_type.value)
         column = exp.column(self._column(name), quoted=True)
@@ -249,7 +248,7 @@ class InteractionLog:
             return exp.cast(column, "BIGINT")
         return exp.cast(column, "TEXT") if kind.startswith("ENUM") else column
 
-    def _time_in_utc(self, name: str, column: exp.Expression, kind: str) -> exp.Expression:
+    def _time_in_utc(self, name: str, column: exp.Expr, kind: str) -> exp.Expr:
         utc = exp.Literal.string("UTC")
         zoned = self._opened.text_times.get(name, kind == "TIMESTAMP WITH TIME ZONE")
         if zoned:
@@ -271,7 +270,8 @@ class InteractionLog:
     @property
     def complete_until(self) -> "pd.Timestamp":
         """The moment up to which nothing is missing: `observed_until`, or the time of the last event (UTC)."""
-        return self.observed_until or self.require_usable().last
+        facts = self.require_usable()
+        return facts.last if self.observed_until is None else self.observed_until
 
     def require_usable(self) -> Facts:
         """The facts, after checking that tables can be built: rows, ids and times there and possible.
@@ -334,7 +334,7 @@ class InteractionLog:
             {
                 "step": [repr(step) for step in self.cleaning],
                 "rows_before": left[:-1],
-                "rows_dropped": [before - after for before, after in zip(left, left[1:], strict=False)],
+                "rows_dropped": [before - after for before, after in pairwise(left)],
                 "rows_after": left[1:],
             }
         )

@@ -98,7 +98,7 @@ def _expand(source: Any) -> list[Path]:
         elif path.exists():
             found = [path]
         else:
-            found = [Path(name) for name in glob.glob(str(path), recursive=True)]
+            found = [Path(name) for name in glob.glob(str(path), recursive=True)]  # noqa: PTH207 (absolute patterns)
         if not found:
             raise ConfigError(
                 f"InteractionLog: no file matches {str(pattern)!r} (looked in {Path.cwd()}). "

@@ -9,7 +9,6 @@ from sqlglot import exp
 
 from crmml.errors import ConfigError
 
-
 # Our own names that need no quotes; every name that a user chose is quoted.
 _PLAIN = ("customer_id", "event_type", "item_id", "amount", "quantity", "channel", "event_id", "recorded_at")
 
@@ -19,19 +18,24 @@ def name_of(column: str, table: str | None = None) -> exp.Column:
     return exp.column(exp.to_identifier(column, quoted=column not in _PLAIN), table=table)
 
 
-def named(value: exp.Expression, name: str) -> exp.Expression:
+def named(value: exp.Expr, name: str) -> exp.Expr:
     """`value AS name`; the value alone where it is a column of that name."""
     if isinstance(value, exp.Column) and value.name == name:
         return value
     return exp.alias_(value, exp.to_identifier(name, quoted=name not in _PLAIN))
 
 
-def not_null(column: str) -> exp.Expression:
-    """`column IS NOT NULL`."""
-    return exp.Not(this=exp.Is(this=name_of(column), expression=exp.null()))
+def not_null(column: str) -> exp.Expr:
+    """`column IS NOT NULL`, of a role or an attribute."""
+    return is_there(name_of(column))
 
 
-def literal(value: Any) -> exp.Expression:
+def is_there(value: exp.Expr) -> exp.Expr:
+    """`value IS NOT NULL`."""
+    return exp.Not(this=exp.Is(this=value, expression=exp.null()))
+
+
+def literal(value: Any) -> exp.Expr:
     """A text, number or truth value as a SQL literal.
 
     Raises:
@@ -51,7 +55,7 @@ def literal(value: Any) -> exp.Expression:
     )
 
 
-def is_one_of(column: str, values: Sequence[Any]) -> exp.Expression:
+def is_one_of(column: str, values: Sequence[Any]) -> exp.Expr:
     """`column = value`, or `column IN (values)` where there are several."""
     name = name_of(column)
     if len(values) == 1:
@@ -59,7 +63,7 @@ def is_one_of(column: str, values: Sequence[Any]) -> exp.Expression:
     return exp.In(this=name, expressions=[literal(value) for value in values])
 
 
-def moment(value: str | datetime) -> exp.Expression:
+def moment(value: str | datetime) -> exp.Expr:
     """A moment as a TIMESTAMP literal in UTC; a text or datetime without a zone is UTC."""
     try:
         when = datetime.fromisoformat(value) if isinstance(value, str) else value

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from datetime import date, datetime
+from itertools import pairwise
 from typing import Any
 
 import pandas as pd
@@ -64,13 +65,12 @@ def moment_of(value: AsOf, what: str = "as_of") -> pd.Timestamp:
     >>> moment_of("2024-01-31")
     Timestamp('2024-01-31 00:00:00+0000', tz='UTC')
     """
-    when = None
-    if isinstance(value, (str, date)):  # datetime and pandas.Timestamp are dates too
-        try:
-            when = pd.Timestamp(value)
-        except (ValueError, OverflowError):
-            when = None
-    if when is None or when is pd.NaT:
+    try:
+        # datetime and pandas.Timestamp are dates too; a number would be taken for nanoseconds.
+        when = pd.Timestamp(value) if isinstance(value, str | date) else None
+    except (ValueError, OverflowError):
+        when = None
+    if when is None or pd.isna(when):
         raise ConfigError(
             f"{what} {value!r} is not a date or time. Use for example '2024-01-31' or '2024-01-31T12:00:00+01:00'."
         )
@@ -87,7 +87,7 @@ def moments_of(as_of: AsOf | Iterable[AsOf], what: str = "as_of") -> tuple[pd.Ti
     if not values:
         raise ConfigError(f"{what} is an empty list. Give at least one cutoff, for example '2024-01-31'.")
     moments = sorted(moment_of(value, what) for value in values)
-    for before, after in zip(moments, moments[1:], strict=False):
+    for before, after in pairwise(moments):
         if before == after:
             raise ConfigError(f"{what} {spoken(after)} stands in the list twice. Leave one of them out.")
     return tuple(moments)

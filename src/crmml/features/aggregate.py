@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from sqlglot import exp
 
+from crmml.data.time import parse_duration
 from crmml.errors import ConfigError
 from crmml.features.compiler import Plan
 from crmml.features.filters import Filter, check_filter, slug
-from crmml.data.time import parse_duration
 from crmml.spec import Definition
 
 if TYPE_CHECKING:
@@ -85,9 +85,9 @@ class Aggregate(Definition):
 
         check_aggregate(self, log, numeric=self._numeric)
 
-    def sql(self, plan: Plan) -> exp.Expression:
+    def sql(self, plan: Plan) -> exp.Expr:
         """The feature in the final step of the SQL text; the steps before it are asked of `plan`."""
         raise TypeError(f"{type(self).__name__} has no sql()")
 
-    def _matching(self, plan: Plan) -> list[exp.Expression]:
+    def _matching(self, plan: Plan) -> list[exp.Expr]:
         return plan.conditions(self.filter, self.window_us)

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from sqlglot import exp
 
+from crmml.data.time import DAY, parse_duration
 from crmml.errors import ConfigError
 from crmml.features.aggregate import Aggregate
 from crmml.features.compiler import (
@@ -24,7 +25,6 @@ from crmml.features.compiler import (
     within,
 )
 from crmml.features.filters import Filter
-from crmml.data.time import DAY, parse_duration
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -38,7 +38,7 @@ class Recency(Aggregate):
 
     verb: ClassVar[str] = "recency"
 
-    def sql(self, plan: Plan) -> exp.Expression:
+    def sql(self, plan: Plan) -> exp.Expr:
         youngest = exp.Min(this=case(self._matching(plan), column(AGE)))
         return plan.per_customer(self.name, days(youngest))
 
@@ -54,7 +54,7 @@ class Tenure(Aggregate):
 
     verb: ClassVar[str] = "tenure"
 
-    def sql(self, plan: Plan) -> exp.Expression:
+    def sql(self, plan: Plan) -> exp.Expr:
         oldest = exp.Max(this=case(self._matching(plan), column(AGE)))
         return plan.per_customer(self.name, days(oldest))
 
@@ -70,7 +70,7 @@ class Count(Aggregate):
 
     verb: ClassVar[str] = "count"
 
-    def sql(self, plan: Plan) -> exp.Expression:
+    def sql(self, plan: Plan) -> exp.Expr:
         return plan.per_customer(self.name, count(self._matching(plan)))
 
 
@@ -89,7 +89,7 @@ class Sum(Aggregate):
 
     verb: ClassVar[str] = "sum"
 
-    def sql(self, plan: Plan) -> exp.Expression:
+    def sql(self, plan: Plan) -> exp.Expr:
         total = exp.Sum(this=case(self._matching(plan), plan.exact(self.column)))
         return plan.per_customer(self.name, as_double(exp.Coalesce(this=total, expressions=[number(0)])))
 
@@ -107,7 +107,7 @@ class Mean(Aggregate):
 
     verb: ClassVar[str] = "mean"
 
-    def sql(self, plan: Plan) -> exp.Expression:
+    def sql(self, plan: Plan) -> exp.Expr:
         values = case(self._matching(plan), plan.exact(self.column))
         return plan.per_customer(self.name, ratio(exp.Sum(this=values), exp.Count(this=values.copy())))
 
@@ -125,7 +125,7 @@ class Min(Aggregate):
 
     verb: ClassVar[str] = "min"
 
-    def sql(self, plan: Plan) -> exp.Expression:
+    def sql(self, plan: Plan) -> exp.Expr:
         least = exp.Min(this=case(self._matching(plan), plan.value(self.column)))
         return plan.per_customer(self.name, as_double(least))
 
@@ -143,7 +143,7 @@ class Max(Aggregate):
 
     verb: ClassVar[str] = "max"
 
-    def sql(self, plan: Plan) -> exp.Expression:
+    def sql(self, plan: Plan) -> exp.Expr:
         greatest = exp.Max(this=case(self._matching(plan), plan.value(self.column)))
         return plan.per_customer(self.name, as_double(greatest))
 
@@ -161,7 +161,7 @@ class Std(Aggregate):
 
     verb: ClassVar[str] = "std"
 
-    def sql(self, plan: Plan) -> exp.Expression:
+    def sql(self, plan: Plan) -> exp.Expr:
         value = plan.exact(self.column)
         micros = exp.cast(exp.Mul(this=value.copy(), expression=number(MICROS)), "INT128")
         squares = case(self._matching(plan), exp.Mul(this=micros, expression=micros.copy()))
@@ -187,7 +187,7 @@ class NUnique(Aggregate):
     verb: ClassVar[str] = "nunique"
     _numeric: ClassVar[bool] = False
 
-    def sql(self, plan: Plan) -> exp.Expression:
+    def sql(self, plan: Plan) -> exp.Expr:
         return plan.distinct(self.name, self.column, self.filter, self.window_us)
 
 
@@ -212,7 +212,7 @@ class Gap(Aggregate):
         if self.stat not in ("mean", "std"):
             raise ConfigError(f"Gap: stat must be 'mean' or 'std', not {self.stat!r}. Use stat='mean'.")
 
-    def sql(self, plan: Plan) -> exp.Expression:
+    def sql(self, plan: Plan) -> exp.Expr:
         if self.stat == "mean":
             return plan.per_customer(self.name, self._mean(plan))
         # Both events of a gap lie in the window if the earlier one does.
@@ -222,7 +222,7 @@ class Gap(Aggregate):
         spread = deviation(count(inside), exp.Sum(this=case(inside, gap.copy())), exp.Sum(this=squares))
         return plan.gap(self.name, self.filter, exp.Div(this=spread, expression=number(DAY)))
 
-    def _mean(self, plan: Plan) -> exp.Expression:
+    def _mean(self, plan: Plan) -> exp.Expr:
         """The gaps between first and last event add up to the time between these two."""
         ages = case(self._matching(plan), column(AGE))
         span = exp.Sub(this=exp.Max(this=ages), expression=exp.Min(this=ages.copy()))
@@ -250,7 +250,7 @@ class Share(Aggregate):
         if not self.filter.conditions:
             raise ConfigError("Share: without a filter the share is always 1. Use Share(event_type='purchase').")
 
-    def sql(self, plan: Plan) -> exp.Expression:
+    def sql(self, plan: Plan) -> exp.Expr:
         narrowed = self.channel is not None or self.where is not None
         base = Filter.of(event_type=self.event_type) if narrowed else Filter()
         whole = count(plan.conditions(base, self.window_us))
@@ -291,7 +291,7 @@ class Trend(Aggregate):
         plain = super().name
         return plain if self.periods == 6 else f"{plain}_by_{self.periods}"
 
-    def sql(self, plan: Plan) -> exp.Expression:
+    def sql(self, plan: Plan) -> exp.Expr:
         period_us = (self.window_us or 0) // self.periods
         # Ages start at 1: an event one period old, to the microsecond, belongs to the youngest period.
         past = exp.IntDiv(
@@ -301,7 +301,7 @@ class Trend(Aggregate):
         twice = exp.Sub(
             this=number(self.periods - 1), expression=exp.Mul(this=number(2), expression=exp.cast(past, "INT"))
         )
-        value: exp.Expression = exp.Paren(this=twice)
+        value: exp.Expr = exp.Paren(this=twice)
         if self.column is not None:
             value = exp.Mul(this=plan.exact(self.column), expression=value)
         total = exp.Coalesce(this=exp.Sum(this=case(self._matching(plan), value)), expressions=[number(0)])
@@ -329,23 +329,23 @@ class Latest(Aggregate):
     verb: ClassVar[str] = "latest"
     _numeric: ClassVar[bool] = False
 
-    def sql(self, plan: Plan) -> exp.Expression:
+    def sql(self, plan: Plan) -> exp.Expr:
         value = plan.latest(self.column, self._matching(plan))
         # One type whatever the cutoff: whole numbers with a gap in them could not stay whole.
         return as_double(value) if plan.log.kind(self.column) == "number" else value
 
 
-def days(microseconds: exp.Expression) -> exp.Expression:
+def days(microseconds: exp.Expr) -> exp.Expr:
     """Microseconds as days."""
     return exp.Div(this=as_double(microseconds), expression=number(DAY))
 
 
-def bound(age: str, window_us: int) -> exp.Expression:
+def bound(age: str, window_us: int) -> exp.Expr:
     """`age <= window`, for an age other than the event's own."""
     return exp.LTE(this=column(age), expression=within(window_us).expression)
 
 
-def deviation(n: exp.Expression, total: exp.Expression, squares: exp.Expression) -> exp.Expression:
+def deviation(n: exp.Expr, total: exp.Expr, squares: exp.Expr) -> exp.Expr:
     """Sample standard deviation `sqrt((n * sum x^2 - (sum x)^2) / (n (n - 1)))`.
 
     With whole numbers the difference is exact: equal values give exactly 0, and the order does not matter.

@@ -13,7 +13,7 @@ import pandas as pd
 from sqlglot import exp
 
 from crmml.data.log import EVENTS, Step, chain
-from crmml.data.sql import moment, name_of, named, not_null
+from crmml.data.sql import is_there, moment, name_of, named, not_null
 from crmml.features.filters import Filter, slug
 
 if TYPE_CHECKING:
@@ -37,40 +37,40 @@ def column(name: str, table: str | None = None) -> exp.Column:
     return exp.column(name, table=table)
 
 
-def number(value: int | float) -> exp.Expression:
+def number(value: int | float) -> exp.Expr:
     """A number as a literal."""
     return exp.convert(value)
 
 
-def as_double(value: exp.Expression) -> exp.Expression:
+def as_double(value: exp.Expr) -> exp.Expr:
     """`CAST(value AS DOUBLE)`."""
     return exp.cast(value, "DOUBLE")
 
 
-def ratio(numerator: exp.Expression, denominator: exp.Expression) -> exp.Expression:
+def ratio(numerator: exp.Expr, denominator: exp.Expr) -> exp.Expr:
     """`numerator / denominator` as a double; NULL where the denominator is 0."""
     nullif = exp.Nullif(this=denominator, expression=number(0))
     return exp.Div(this=as_double(numerator), expression=nullif)
 
 
-def microseconds(moment_column: exp.Expression) -> exp.Expression:
+def microseconds(moment_column: exp.Expr) -> exp.Expr:
     """Microseconds since 1970 of a TIMESTAMP in UTC."""
     return exp.Anonymous(this="epoch_us", expressions=[moment_column])
 
 
-def case(conditions: Sequence[exp.Expression], value: exp.Expression) -> exp.Expression:
+def case(conditions: Sequence[exp.Expr], value: exp.Expr) -> exp.Expr:
     """`CASE WHEN conditions THEN value END`; the value alone where there is no condition."""
     if not conditions:
         return value
     return exp.Case(ifs=[exp.If(this=exp.and_(*conditions, copy=True), true=value)])
 
 
-def count(conditions: Sequence[exp.Expression]) -> exp.Expression:
+def count(conditions: Sequence[exp.Expr]) -> exp.Expr:
     """How many rows meet all conditions. CASE is several times faster than FILTER in DuckDB."""
     return exp.Count(this=case(conditions, number(1))) if conditions else exp.Count(this=exp.Star())
 
 
-def group(source: str, keys: Sequence[str], values: Iterable[exp.Expression]) -> exp.Select:
+def group(source: str, keys: Sequence[str], values: Iterable[exp.Expr]) -> exp.Select:
     """`SELECT keys, values FROM source GROUP BY keys`."""
     names = [column(key) for key in keys]
     return exp.select(*names, *values).from_(source).group_by(*[name.copy() for name in names])
@@ -87,12 +87,12 @@ class Plan:
         self.log = log
         self._columns: dict[str, str] = {}
         self._exact: dict[str, str] = {}
-        self._by_customer: dict[str, exp.Expression] = {}
+        self._by_customer: dict[str, exp.Expr] = {}
         self._pairs: dict[str, dict[Filter, str]] = {}
         self._pair_steps: dict[str, str] = {}
-        self._distinct: dict[str, dict[str, exp.Expression]] = {}
-        self._gaps: dict[Filter, tuple[str, dict[str, exp.Expression]]] = {}
-        self._latest: list[tuple[str, str, list[exp.Expression]]] = []
+        self._distinct: dict[str, dict[str, exp.Expr]] = {}
+        self._gaps: dict[Filter, tuple[str, dict[str, exp.Expr]]] = {}
+        self._latest: list[tuple[str, str, list[exp.Expr]]] = []
 
     # What definitions ask for -----------------------------------------------------------------------------
 
@@ -106,19 +106,19 @@ class Plan:
             self._exact[name] = self._unused(f"exact_{slug(name)}")
         return column(self._exact[name])
 
-    def conditions(self, filter_: Filter, window_us: int | None = None) -> list[exp.Expression]:
+    def conditions(self, filter_: Filter, window_us: int | None = None) -> list[exp.Expr]:
         """The comparisons of a filter and a window, on the columns of `history`."""
         found = filter_.sql({name: self._named(name) for name in filter_.columns})
         if window_us is not None:
             found.append(within(window_us))
         return found
 
-    def per_customer(self, name: str, aggregate: exp.Expression) -> exp.Column:
+    def per_customer(self, name: str, aggregate: exp.Expr) -> exp.Column:
         """An aggregate over the whole history of a customer."""
         self._by_customer[name] = aggregate
         return column(name, BY_CUSTOMER)
 
-    def distinct(self, name: str, of: str, filter_: Filter, window_us: int | None) -> exp.Expression:
+    def distinct(self, name: str, of: str, filter_: Filter, window_us: int | None) -> exp.Expr:
         """The number of distinct values of a column: counted over pairs (customer, value), each of which knows
         the age of its youngest event; much cheaper than COUNT(DISTINCT)."""
         self._named(of)
@@ -129,13 +129,13 @@ class Plan:
         pairs = self._pairs.setdefault(of, {})
         youngest = pairs.setdefault(filter_, f"youngest_{len(pairs) + 1}")
         if window_us is None:
-            counted: exp.Expression = exp.Count(this=column(youngest))
+            counted: exp.Expr = exp.Count(this=column(youngest))
         else:
             counted = count([exp.LTE(this=column(youngest), expression=number(window_us))])
         self._distinct.setdefault(of, {})[name] = counted
         return exp.Coalesce(this=column(name, self._distinct_step(of)), expressions=[number(0)])
 
-    def gap(self, name: str, filter_: Filter, aggregate: exp.Expression) -> exp.Column:
+    def gap(self, name: str, filter_: Filter, aggregate: exp.Expr) -> exp.Column:
         """An aggregate over the gaps between consecutive events that meet a filter.
 
         Each event carries `gap_us`, the time since the event before it, whose age is `previous_us`.
@@ -145,7 +145,7 @@ class Plan:
         aggregates[name] = aggregate
         return column(name, f"{step}_by_customer")
 
-    def latest(self, of: str, conditions: list[exp.Expression]) -> exp.Column:
+    def latest(self, of: str, conditions: list[exp.Expr]) -> exp.Column:
         """The value of a column at the last event where it is there."""
         step = f"latest_{len(self._latest) + 1}"
         self._latest.append((step, of, [*conditions, not_null(self._named(of))]))
@@ -156,7 +156,7 @@ class Plan:
     def write(
         self,
         cutoffs: Sequence[pd.Timestamp],
-        features: dict[str, exp.Expression],
+        features: dict[str, exp.Expr],
         *,
         before: Sequence[Step] = (),
         after: Sequence[Step] = (),
@@ -188,7 +188,7 @@ class Plan:
     def _history(self) -> exp.Select:
         """The one step that knows what a cutoff may see."""
         time, as_of = column_of("timestamp"), column("as_of", CUTOFFS)
-        seen: list[exp.Expression] = [exp.LT(this=time, expression=as_of)]
+        seen: list[exp.Expr] = [exp.LT(this=time, expression=as_of)]
         if self.log.roles.knows("recorded_at"):
             known = exp.Coalesce(this=column_of("recorded_at"), expressions=[time.copy()])
             seen.append(exp.LT(this=known, expression=as_of.copy()))
@@ -230,7 +230,7 @@ class Plan:
         counts = (exp.alias_(value, name) for name, value in self._distinct[of].items())
         yield Step(self._distinct_step(of), group(pairs, KEYS, counts))
 
-    def _gap_steps(self, filter_: Filter, step: str, values: dict[str, exp.Expression]) -> Iterable[Step]:
+    def _gap_steps(self, filter_: Filter, step: str, values: dict[str, exp.Expr]) -> Iterable[Step]:
         previous = exp.Window(
             this=exp.Lag(this=column(AGE)),
             partition_by=[column(key) for key in KEYS],
@@ -243,11 +243,16 @@ class Plan:
             lagged = lagged.where(*conditions)
         gap = exp.Sub(this=column("previous_us"), expression=column(AGE))
         selected = exp.select(*(column(key) for key in KEYS), column("previous_us"), exp.alias_(gap, "gap_us"))
-        yield Step(step, selected.from_(lagged.subquery("lagged")).where(exp.Not(this=exp.Is(this=column("previous_us"), expression=exp.null()))))
+        yield Step(
+            step,
+            selected.from_(lagged.subquery("lagged")).where(
+                exp.Not(this=exp.Is(this=column("previous_us"), expression=exp.null()))
+            ),
+        )
         aggregates = (exp.alias_(value, name) for name, value in values.items())
         yield Step(f"{step}_by_customer", group(step, KEYS, aggregates))
 
-    def _latest_steps(self, step: str, of: str, conditions: list[exp.Expression]) -> Iterable[Step]:
+    def _latest_steps(self, step: str, of: str, conditions: list[exp.Expr]) -> Iterable[Step]:
         """The age of the last event, then the greatest value at that age: the tie-break that needs no order."""
         found = exp.select(*(column(key) for key in KEYS), column(AGE), self.value(of)).from_(HISTORY)
         yield Step(f"{step}_events", found.where(*conditions))
@@ -291,18 +296,18 @@ def column_of(name: str) -> exp.Column:
     return name_of(name, table=EVENTS)
 
 
-def named_feature(value: exp.Expression, name: str) -> exp.Expression:
+def named_feature(value: exp.Expr, name: str) -> exp.Expr:
     """`value AS name` for a generated name; the value alone where it is a column of that name."""
     same = isinstance(value, exp.Column) and value.name == name
     return value if same else exp.alias_(value, name)
 
 
-def within(window_us: int) -> exp.Expression:
+def within(window_us: int) -> exp.Expr:
     """At most `window_us` old: together with `history`, the window `[as_of - window, as_of)`."""
     return exp.LTE(this=column(AGE), expression=number(window_us))
 
 
-def _exact(name: str) -> exp.Expression:
+def _exact(name: str) -> exp.Expr:
     return exp.cast(column_of(name), EXACT)
 
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from crmml.errors import ConfigError, LeakageError
 from crmml.data.time import AsOf, moment_of, moments_of, parse_duration, spoken
+from crmml.errors import ConfigError, LeakageError
 
 if TYPE_CHECKING:
     from crmml.features.targets import Target
@@ -52,9 +52,7 @@ def _in_zone(value: AsOf, what: str, timezone: str) -> pd.Timestamp:
         ) from None
 
 
-def purged(
-    candidates: Iterable[AsOf], holdout: AsOf, target: "Target"
-) -> tuple[pd.Timestamp, ...]:
+def purged(candidates: Iterable[AsOf], holdout: AsOf, target: "Target") -> tuple[pd.Timestamp, ...]:
     """The `candidates` whose labels are complete at the `holdout` cutoff: those that may train for it.
 
     A label that is drawn after the hold-out cutoff knows what the hold-out is about to predict.

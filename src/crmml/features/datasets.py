@@ -15,7 +15,6 @@ from crmml.errors import ConfigError, DataError, LeakageError
 from crmml.features.aggregate import Aggregate
 from crmml.features.checks import check_event_types
 from crmml.features.compiler import (
-    BY_CUSTOMER,
     CUTOFFS,
     EXACT,
     EXACT_BELOW,
@@ -296,6 +295,6 @@ def explain_values(log: "InteractionLog", names: Sequence[str]) -> None:
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:
-    frame = table.to_pandas()
+    frame: pd.DataFrame = table.to_pandas()
     frame["as_of"] = frame["as_of"].dt.tz_localize("UTC").dt.as_unit("us")
     return frame.set_index(list(KEYS))

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from crmml.data.time import AsOf, moments_of
 from crmml.errors import ConfigError, did_you_mean
 from crmml.features.aggregate import Aggregate
 from crmml.features.compiler import Plan
-from crmml.data.time import AsOf, moments_of
 from crmml.spec import Definition
 
 if TYPE_CHECKING:

@@ -32,7 +32,7 @@ class Filter:
         """The roles and attributes that are compared."""
         return tuple(column for column, _ in self.conditions)
 
-    def sql(self, rename: Mapping[str, str]) -> list[exp.Expression]:
+    def sql(self, rename: Mapping[str, str]) -> list[exp.Expr]:
         """One comparison per condition, on the column that `rename` gives."""
         return [is_one_of(rename[column], values) for column, values in self.conditions]
 

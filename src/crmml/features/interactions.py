@@ -43,7 +43,9 @@ class Interactions(Definition):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.weights is not None and (not isinstance(self.weights, Mapping) or not self.weights):
-            raise ConfigError(f"Interactions: weights must be a mapping, not {self.weights!r}. Use {{'purchase': 1}}.")
+            raise ConfigError(
+                f"Interactions: weights must be a mapping, not {self.weights!r}. Use {{'purchase': 1}}."
+            )
         for kind, weight in (self.weights or {}).items():
             if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 < weight < float("inf"):
                 raise ConfigError(
@@ -63,12 +65,14 @@ class Interactions(Definition):
         log.require("item_id", repr(self))
         check_columns(self.filter, log, repr(self))
 
-    def weight(self) -> exp.Expression:
+    def weight(self) -> exp.Expr:
         """The weight of one event of `history`, as SQL."""
-        weight: exp.Expression = number(1)
+        weight: exp.Expr = number(1)
         if self.weights is not None:
-            kinds = ((exp.EQ(this=name_of("event_type"), expression=literal(kind)), value)
-                     for kind, value in self.weights.items())
+            kinds = (
+                (exp.EQ(this=name_of("event_type"), expression=literal(kind)), value)
+                for kind, value in self.weights.items()
+            )
             weight = exp.Case(ifs=[exp.If(this=condition, true=number(value)) for condition, value in kinds])
         if self.half_life is None:
             return as_double(weight)
@@ -144,6 +148,6 @@ def build_next_items(log: "InteractionLog", target: NextItems, as_of: "AsOf | Se
 
 def _sorted(log: "InteractionLog", query: exp.Select) -> pd.DataFrame:
     names = ("customer_id", "as_of", "item_id")
-    frame = log.engine.arrow(query.order_by(*(column(name) for name in names))).to_pandas()
+    frame: pd.DataFrame = log.engine.arrow(query.order_by(*(column(name) for name in names))).to_pandas()
     frame["as_of"] = frame["as_of"].dt.tz_localize("UTC").dt.as_unit("us")
     return frame

@@ -147,7 +147,7 @@ class Target(Definition):
         """The role or attribute that the label sums; None where it counts events."""
         return None
 
-    def label(self, n: exp.Expression, total: exp.Expression) -> exp.Expression:
+    def label(self, n: exp.Expr, total: exp.Expr) -> exp.Expr:
         """The label from the number of events in the horizon and the sum of `label_column` over them."""
         raise TypeError(f"{type(self).__name__} has no label per customer")
 
@@ -174,7 +174,7 @@ class Churn(Target):
     def rules(self) -> tuple[Rule, ...]:
         return _activity_rules(self, returning=False)
 
-    def label(self, n: exp.Expression, total: exp.Expression) -> exp.Expression:
+    def label(self, n: exp.Expr, total: exp.Expr) -> exp.Expr:
         return _flag(exp.EQ(this=n, expression=number(0)))
 
 
@@ -195,7 +195,7 @@ class Repurchase(Target):
     def rules(self) -> tuple[Rule, ...]:
         return _activity_rules(self, returning=True)
 
-    def label(self, n: exp.Expression, total: exp.Expression) -> exp.Expression:
+    def label(self, n: exp.Expr, total: exp.Expr) -> exp.Expr:
         return _flag(exp.GT(this=n, expression=number(0)))
 
 
@@ -230,7 +230,7 @@ class Spend(Target):
             for n, name in names.items()
         )
 
-    def label(self, n: exp.Expression, total: exp.Expression) -> exp.Expression:
+    def label(self, n: exp.Expr, total: exp.Expr) -> exp.Expr:
         return as_double(total)
 
     def check(self, log: "InteractionLog") -> None:
@@ -256,7 +256,7 @@ class NextItems(Target):
         log.require("item_id", repr(self))
 
 
-def _flag(condition: exp.Expression) -> exp.Expression:
+def _flag(condition: exp.Expr) -> exp.Expr:
     return exp.cast(exp.Case(ifs=[exp.If(this=condition, true=number(1))], default=number(0)), "BIGINT")
 
 
