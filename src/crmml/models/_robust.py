@@ -1,0 +1,88 @@
+"""Scale columns so that distances between customers mean something: robust to skew and outliers."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from crmml.models._base import Bools, Floats
+
+_TAIL = 0.01  # cut from either end
+_IQR_OF_NORMAL = 1.349  # the interquartile range of a standard normal distribution
+# The greatest standard deviation that a column may have beside one of interquartile range 1.349.
+_MOST_SPREAD = 3.0
+_SKEWED = 1.0
+
+
+@dataclass(frozen=True)
+class RobustScaler:
+    """log where that helps, cut to [low, high], centred on the median, divided by a robust scale."""
+
+    logged: Bools
+    low: Floats
+    high: Floats
+    centre: Floats
+    scale: Floats
+
+    @staticmethod
+    def learn(X: Floats) -> "RobustScaler":
+        """From a table with NaN; a column that is constant, or all NaN, becomes 0 everywhere."""
+        logged = np.array([_log_helps(column[~np.isnan(column)]) for column in X.T])
+        rows = [_location(column[~np.isnan(column)]) for column in _log(X, logged).T]
+        low, high, centre, scale = np.array(rows).T
+        return RobustScaler(logged, low, high, centre, scale)
+
+    def apply(self, X: Floats) -> Floats:
+        """The scaled table; a missing value is taken for the median, 0."""
+        cut = np.clip(_log(X, self.logged), self.low, self.high)
+        return np.nan_to_num((cut - self.centre) / self.scale, nan=0.0)
+
+
+def _log(X: Floats, logged: Bools) -> Floats:
+    """sign(x) * log(1 + |x|) in the columns that are to be logged: 0 stays 0, returns stay negative."""
+    return np.where(logged, np.sign(X) * np.log1p(np.abs(X)), X)
+
+
+def _log_helps(known: Floats) -> bool:
+    if len(known) < 3 or known.min() == known.max():
+        return False
+    plain = abs(_skewness(known))
+    return bool(plain > _SKEWED and abs(_skewness(_log(known, np.array(True)))) < plain)
+
+
+def _skewness(values: Floats) -> float:
+    centred = values - values.mean()
+    largest = np.abs(centred).max()
+    if largest == 0.0:
+        return 0.0
+    centred = centred / largest  # keeps the third power in range
+    return float(np.mean(centred**3) / np.mean(centred**2) ** 1.5)
+
+
+def _location(known: Floats) -> tuple[float, float, float, float]:
+    """(low, high, centre, scale) of the known values of a column."""
+    if len(known) == 0:
+        return 0.0, 0.0, 0.0, 1.0
+    low, lower, centre, upper, high = np.quantile(known, [_TAIL, 0.25, 0.5, 0.75, 1 - _TAIL])
+    spread = float(np.clip(known, low, high).std())
+    scale = max((upper - lower) / _IQR_OF_NORMAL, spread / _MOST_SPREAD)
+    return low, high, centre, scale if scale > 0.0 else 1.0
+
+
+def nearest(Z: Floats, centres: Floats) -> npt.NDArray[np.int64]:
+    """The position of the nearest centre of each row; of two equally near the first.
+
+    Row by row in plain sums, in chunks: the answer for a row does not depend on the rows beside it.
+    """
+    found = np.empty(len(Z), dtype=np.int64)
+    for start in range(0, len(Z), 4_096):
+        part = Z[start : start + 4_096]
+        distances = ((part[:, None, :] - centres[None, :, :]) ** 2).sum(axis=2)
+        found[start : start + 4_096] = distances.argmin(axis=1)
+    return found
+
+
+def medians_by(X: Floats, labels: npt.NDArray[np.int64]) -> Floats:
+    """The median of each column in each label, NaN left out, shape (labels, columns)."""
+    return pd.DataFrame(X).groupby(labels).median().to_numpy(dtype=np.float64)
