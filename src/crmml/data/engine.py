@@ -4,8 +4,10 @@ Every connection is closed off: it reads the log's own files and nothing else, l
 network, and its settings cannot be changed by a query.
 """
 
+import shutil
 import tempfile
 import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,8 +40,10 @@ class Engine:
         threads: int | None = None,
         memory_limit: str | None = None,
     ) -> None:
-        self._spill = tempfile.TemporaryDirectory(prefix="crmml-")
-        config: dict[str, Any] = {"temp_directory": self._spill.name}
+        spill = tempfile.mkdtemp(prefix="crmml-")
+        # Removed with the engine, without the warning that a TemporaryDirectory gives when nobody closes it.
+        weakref.finalize(self, shutil.rmtree, spill, ignore_errors=True)
+        config: dict[str, Any] = {"temp_directory": spill}
         if threads is not None:
             config["threads"] = threads
         if memory_limit is not None:

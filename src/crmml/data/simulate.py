@@ -115,7 +115,7 @@ def _moment(name: str, value: str | date | datetime, example: str) -> pd.Timesta
         moment: object = pd.Timestamp(value)
     except (TypeError, ValueError):
         moment = None
-    if not isinstance(moment, pd.Timestamp) or moment is pd.NaT:
+    if not isinstance(moment, pd.Timestamp) or pd.isna(moment):
         raise ConfigError(f"simulate_log: {name} {value!r} is not a date or time. Use '{example}'.")
     return moment.tz_localize("UTC") if moment.tzinfo is None else moment.tz_convert("UTC")
 

@@ -44,7 +44,7 @@ class Clock:
         since_midnight = (self.start - midnight) / pd.Timedelta(days=1)
         middle = self._grid[:-1] + 0.5 / 24 + since_midnight
         hour = np.floor(middle * 24).astype(np.int64) % 24
-        season = 1 + SEASON * np.cos(2 * np.pi * (midnight.dayofyear - 1 + middle - BUSIEST) / YEAR)
+        season = 1 + SEASON * np.cos(2 * np.pi * (midnight.day_of_year - 1 + middle - BUSIEST) / YEAR)
         activity = season * HOURS[hour] / HOURS.mean()
         return np.concatenate([[0.0], np.cumsum(activity)]) / 24
 
