@@ -1,0 +1,61 @@
+"""Recommendations as of a cutoff: a model fitted earlier, without what was taken since."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from crmml.bundle.scoring import item_scores
+from crmml.features.aggregates import Recency
+from crmml.features.datasets import build_features
+from crmml.features.interactions import Interactions, build_interactions
+
+if TYPE_CHECKING:
+    from crmml.data.log import InteractionLog
+
+_COLUMNS = ["customer_id", "item_id", "rank", "score"]
+
+
+def build_lists(
+    log: "InteractionLog", interactions: Interactions, target: Any, model: Any, *, as_of: pd.Timestamp, k: int
+) -> pd.DataFrame:
+    """`customer_id`, `item_id`, `rank`, `score`: the k best items as of `as_of`, in the order of the customers.
+
+    For the target's population, or without a target for every customer with interactions. What a customer has
+    interacted with before `as_of`, also since the training, is left out.
+    """
+    seen = build_interactions(log, interactions, as_of)[["customer_id", "item_id"]]
+    if target is None:
+        customers = pd.Index(seen["customer_id"].unique())
+    else:
+        table = build_features(log, [Recency()], as_of, population=target.population, known_event_types=False)
+        customers = table.index.get_level_values("customer_id")
+    if not len(customers):
+        return pd.DataFrame(columns=_COLUMNS)
+    return _unseen(model, customers, seen, k)
+
+
+def _unseen(model: Any, customers: pd.Index, seen: pd.DataFrame, k: int) -> pd.DataFrame:
+    """Ask for k; of whom fewer are left without the seen ones, ask again for twice as many, and so on."""
+    parts: list[pd.DataFrame] = []
+    waiting, asked = customers, k
+    while len(waiting):
+        found = item_scores(model, waiting, asked)
+        left = _without(found, seen)
+        given = found.groupby("customer_id", sort=False).size().reindex(waiting, fill_value=0)
+        kept = left.groupby("customer_id", sort=False).size().reindex(waiting, fill_value=0)
+        # Done is who has k, and who was given fewer than asked for: there are no more.
+        done = ((kept >= k) | (given < asked)).to_numpy()
+        parts.append(left[left["customer_id"].isin(waiting[done])])
+        waiting, asked = waiting[~done], asked * 2
+    table = pd.concat(parts, ignore_index=True)
+    table["rank"] = table.groupby("customer_id", sort=False).cumcount() + 1
+    table = table[table["rank"] <= k]
+    place = pd.Series(np.arange(len(customers)), index=customers)
+    order = np.lexsort((table["rank"].to_numpy(), place.reindex(table["customer_id"]).to_numpy()))
+    return table.iloc[order].reset_index(drop=True)
+
+
+def _without(found: pd.DataFrame, seen: pd.DataFrame) -> pd.DataFrame:
+    marked = found.merge(seen.assign(is_seen=True), on=["customer_id", "item_id"], how="left")
+    return found[marked["is_seen"].isna().to_numpy()]

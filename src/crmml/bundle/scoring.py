@@ -1,0 +1,119 @@
+"""What a model's output is called: from a fitted model and its rows to the score columns of a bundle."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.base import is_classifier, is_regressor
+
+from crmml.errors import ConfigError, SchemaError
+from crmml.features.feature_set import FeatureSet
+from crmml.features.interactions import Interactions
+
+Columns = dict[str, npt.NDArray[Any]]
+
+_STATE = ("get_state", "set_state")
+_EXAMPLES = {
+    "binary": "ChurnClassifier()",
+    "value": "LifetimeValueRegressor()",
+    "segment": "RFMSegmenter()",
+    "items": "ALS()",
+}
+
+
+def task_of(features: Any, target: Any) -> str:
+    """What is predicted: "binary", "value", "segment" (no target) or "items" (recommendations)."""
+    if isinstance(features, Interactions):
+        return "items"
+    return "segment" if target is None else str(target.task)
+
+
+def check_parts(features: Any, target: Any, model: Any) -> None:
+    """Refuse parts that do not belong together, before anything is saved or scored.
+
+    Raises:
+        ConfigError: the model cannot be stored, or cannot answer for this target.
+        SchemaError: the model was fitted on other columns than the features make.
+    """
+    if not isinstance(features, FeatureSet | Interactions):
+        raise ConfigError(f"Bundle: features is {features!r}. Use a FeatureSet, or Interactions() for a recommender.")
+    task, name = task_of(features, target), type(model).__name__
+    items_only = target is not None and (target.task == "items") is not isinstance(features, Interactions)
+    if items_only:
+        wanted = "Interactions()" if target.task == "items" else "a FeatureSet"
+        raise ConfigError(f"Bundle: features of {target!r} must be {wanted}, not {features!r}.")
+    if isinstance(model, type) or not all(callable(getattr(model, method, None)) for method in _STATE):
+        raise ConfigError(
+            f"Bundle: {model!r} cannot be stored, it has no get_state() and set_state(). "
+            f"Use a model of crmml, such as {_EXAMPLES[task]}."
+        )
+    if not _answers(model, task):
+        asked = "without a target" if target is None else f"for {target!r}"
+        raise ConfigError(f"Bundle: {name} cannot answer {asked}. Use {_EXAMPLES[task]}.")
+    if isinstance(features, FeatureSet):
+        _check_columns(features.names, _columns_of(model, name), name)
+
+
+def _answers(model: Any, task: str) -> bool:
+    if task == "binary":
+        return is_classifier(model) and hasattr(model, "predict_proba")
+    if task == "value":
+        return bool(is_regressor(model))
+    if task == "segment":
+        return hasattr(model, "predict") and not is_classifier(model) and not is_regressor(model)
+    return hasattr(model, "recommend")
+
+
+def _columns_of(model: Any, name: str) -> list[str]:
+    columns = getattr(model, "feature_names_in_", None)
+    if columns is None:
+        raise ConfigError(
+            f"Bundle: {name} is not fitted on a table with named columns. "
+            "Fit it on build_dataset(log, features, target, as_of).X."
+        )
+    return [str(column) for column in columns]
+
+
+def _check_columns(made: Sequence[str], fitted: Sequence[str], name: str) -> None:
+    made, fitted = list(made), list(fitted)
+    if made == fitted:
+        return
+    at = next(i for i in range(max(len(made), len(fitted))) if made[i : i + 1] != fitted[i : i + 1])
+    ours, theirs = (repr(names[at]) if at < len(names) else "missing" for names in (made, fitted))
+    raise SchemaError(
+        f"Bundle: {name} was fitted on other columns than the features make: column {at} is {theirs} in the "
+        f"model and {ours} in the features. Fit it on build_dataset(log, features, target, as_of).X."
+    )
+
+
+def table_scores(model: Any, target: Any, rows: pd.DataFrame) -> Columns:
+    """The score columns for a table of features: one value per row and column.
+
+    A binary target: the probability of class 1, under the target's name. A value: `clv` and, where the model has
+    intervals, `clv_lo` and `clv_hi`. No target: `segment`.
+    """
+    if target is None:
+        return {"segment": np.asarray(model.predict(rows))}
+    if target.task == "binary":
+        return {target.score_name: _probability_of_one(model, rows)}
+    scores = {target.score_name: np.asarray(model.predict(rows))}
+    if hasattr(model, "predict_interval"):
+        low, high = model.predict_interval(rows)
+        scores |= {f"{target.score_name}_lo": np.asarray(low), f"{target.score_name}_hi": np.asarray(high)}
+    return scores
+
+
+def _probability_of_one(model: Any, rows: pd.DataFrame) -> npt.NDArray[Any]:
+    """The column of class 1; a model that never saw a 1 (or only 1s) has learned a certainty."""
+    found = np.flatnonzero(np.asarray(model.classes_) == 1)
+    if not len(found):
+        return np.zeros(len(rows))
+    return np.asarray(model.predict_proba(rows))[:, int(found[0])]
+
+
+def item_scores(model: Any, customers: Any, k: int) -> pd.DataFrame:
+    """At most `k` rows per customer: `customer_id`, `item_id`, `rank` (from 1), `score`."""
+    found: pd.DataFrame = model.recommend(customers, k=k)
+    return found[["customer_id", "item_id", "rank", "score"]].reset_index(drop=True)
