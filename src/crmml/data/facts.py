@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from sqlglot import exp
 
@@ -62,8 +62,6 @@ def now() -> datetime:
 
 def read_facts(log: "InteractionLog") -> Facts:
     """One pass over the events of `log`."""
-    import pandas as pd
-
     from crmml.data.log import EVENTS, chain
 
     typed = log.roles.knows("event_type")
@@ -100,10 +98,17 @@ def read_facts(log: "InteractionLog") -> Facts:
         missing_timestamp=sum(row["missing_timestamp"] for row in rows),
         impossible_timestamp=sum(row["impossible_timestamp"] for row in rows),
         future_timestamp=sum(row["future_timestamp"] for row in rows),
-        first=pd.Timestamp(min(firsts, default=pd.NaT)).tz_localize("UTC"),
-        last=pd.Timestamp(max(lasts, default=pd.NaT)).tz_localize("UTC"),
+        first=_in_utc(min(firsts, default=None)),
+        last=_in_utc(max(lasts, default=None)),
         event_types=dict(counts),
     )
+
+
+def _in_utc(moment: datetime | None) -> "pd.Timestamp":
+    import pandas as pd
+
+    # NaT passes for a Timestamp: an empty log has no first event, and require_usable() refuses it.
+    return cast("pd.Timestamp", pd.NaT) if moment is None else pd.Timestamp(moment, tz="UTC").as_unit("us")
 
 
 def require_usable(log: "InteractionLog") -> Facts:

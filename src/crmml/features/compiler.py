@@ -243,12 +243,7 @@ class Plan:
             lagged = lagged.where(*conditions)
         gap = exp.Sub(this=column("previous_us"), expression=column(AGE))
         selected = exp.select(*(column(key) for key in KEYS), column("previous_us"), exp.alias_(gap, "gap_us"))
-        yield Step(
-            step,
-            selected.from_(lagged.subquery("lagged")).where(
-                exp.Not(this=exp.Is(this=column("previous_us"), expression=exp.null()))
-            ),
-        )
+        yield Step(step, selected.from_(lagged.subquery("lagged")).where(is_there(column("previous_us"))))
         aggregates = (exp.alias_(value, name) for name, value in values.items())
         yield Step(f"{step}_by_customer", group(step, KEYS, aggregates))
 
