@@ -114,7 +114,8 @@ def _same(value: Any, default: Any) -> bool:
 
 def _fields(cls: type) -> list["dataclasses.Field[Any]"]:
     # In the order of the constructor: inherited keyword-only fields come after positional ones.
-    return sorted((field for field in dataclasses.fields(cast(Any, cls)) if field.init), key=lambda f: f.kw_only)
+    fields = (field for field in dataclasses.fields(cast(Any, cls)) if field.init)
+    return sorted(fields, key=lambda field: bool(field.kw_only))
 
 
 def _has_default(field: "dataclasses.Field[Any]") -> bool:

@@ -212,14 +212,14 @@ def _constructor_name(data: Mapping[str, Any], place: _Place) -> str | None:
     if _constructor(name) is not None and (name != "cutoffs" or isinstance(value, Mapping)):
         return name
     has_arguments = value is None or isinstance(value, Mapping)
-    options = [option for option in _public_names() if _constructor(option) is not None]
-    hint = did_you_mean(name, options)
-    if _CLASS_LIKE.fullmatch(name) and (has_arguments or hint):
-        raise ConfigError(
-            f"{place}: no public class '{name}' that a configuration can make.{hint} "
-            f"For a plain mapping with this key write {{dict: {{{name}: ...}}}}."
-        )
-    if name in _public_names() and has_arguments:
+    if _CLASS_LIKE.fullmatch(name):
+        hint = did_you_mean(name, _class_names())
+        if has_arguments or hint:
+            raise ConfigError(
+                f"{place}: no public class '{name}' that a configuration can make.{hint} "
+                f"For a plain mapping with this key write {{dict: {{{name}: ...}}}}."
+            )
+    elif name in _public_names() and has_arguments:
         raise ConfigError(
             f"{place}: '{name}' is a function: a configuration makes values of classes, and `cutoffs`. "
             "Name a class, or call the function from Python."
@@ -286,6 +286,11 @@ def _call(name: str, make: Callable[..., Any], arguments: dict[str, Any], place:
 def _public_names() -> list[str]:
     # By name: this module lies below the modules whose classes it builds.
     return list(import_module("crmml")._HOME_OF)
+
+
+def _class_names() -> list[str]:
+    homes = import_module("crmml")._HOME_OF
+    return [name for name, home in homes.items() if name[0].isupper() and home != "errors"]
 
 
 def _constructor(name: Any) -> Any:

@@ -74,9 +74,7 @@ def load_yaml(text: str, where: str = "") -> Any:
     except (ValueError, IndexError, RecursionError, OverflowError) as error:
         if isinstance(error, ConfigError):
             raise
-        raise ConfigError(
-            f"{name}: this is no YAML: {error}. Check its numbers, quotes and escapes."
-        ) from None
+        raise ConfigError(f"{name}: this is no YAML: {error}. Check its numbers, quotes and escapes.") from None
     finally:
         if loader is not None:
             loader.dispose()
@@ -126,9 +124,7 @@ class _StrictLoader(yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent):
             raise ConfigError(f"{at}: the alias *{event.anchor} is refused. Write the value out.")
         if event.anchor is not None:
-            raise ConfigError(
-                f"{at}: the anchor &{event.anchor} is refused. Write the value out where it is used."
-            )
+            raise ConfigError(f"{at}: the anchor &{event.anchor} is refused. Write the value out where it is used.")
         if event.tag is not None:
             raise ConfigError(f"{at}: the tag {event.tag!r} is refused. Write the plain value without a tag.")
         self._depth += 1
@@ -154,9 +150,7 @@ def _mapping(node: MappingNode, name: str) -> dict[str, Any]:
         at = _at(key_node.start_mark, name)
         key = _data(key_node, name)
         if not isinstance(key, str):
-            raise ConfigError(
-                f"{at}: the key {key!r} is no text. Quote it, or name the parameter that you mean."
-            )
+            raise ConfigError(f"{at}: the key {key!r} is no text. Quote it, or name the parameter that you mean.")
         if key == "<<" and key_node.style is None:
             raise ConfigError(f"{at}: the merge key << is refused. Write the keys out.")
         if key in data:
@@ -208,11 +202,17 @@ _PlainDumper.yaml_implicit_resolvers = {
 
 
 def _write_text(dumper: _PlainDumper, text: str) -> ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=_style(text))
+
+
+def _style(text: str) -> str | None:
+    """None where `text` can stand without quotes, as far as its value goes."""
+    if any(line_break in text for line_break in "\n\r\x85\u2028\u2029"):
+        return '"'  # as escapes: single quotes fold line breaks
     try:
-        plain = _plain(text, "") == text and text != "<<"
+        return None if _plain(text, "") == text and text != "<<" else "'"
     except ConfigError:
-        plain = False
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if plain else "'")
+        return "'"
 
 
 _PlainDumper.add_representer(str, _write_text)
