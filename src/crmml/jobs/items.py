@@ -1,0 +1,132 @@
+"""The backtest of recommenders: lists made from the history, measured on what came next."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import clone
+
+from crmml.data.log import InteractionLog
+from crmml.errors import DataError
+from crmml.features.interactions import Interactions, build_interactions, build_next_items
+from crmml.features.targets import NextItems
+from crmml.jobs.holdout import Holdout
+from crmml.jobs.parts import progress_bar
+from crmml.recommend.popularity import Popularity
+from crmml.report.backtest import Skipped
+from crmml.report.measures import holdout_table, measures_of
+
+PAIR = ["customer_id", "item_id"]
+
+
+def items_holdouts(
+    log: InteractionLog,
+    interactions: Interactions,
+    target: NextItems,
+    model: Any,
+    *,
+    cutoffs: Sequence[pd.Timestamp],
+    k: int,
+    progress: bool,
+) -> tuple[list[Holdout], list[Skipped]]:
+    """The measured hold-outs, and those that cannot be measured with the reason.
+
+    A recommender learns from the history alone and needs no labels: the history before a cutoff cannot reach
+    into the horizon after it, so that there is nothing to purge and every cutoff is a hold-out.
+    """
+    holdouts, skipped = [], []
+    relevant = build_next_items(log, target, cutoffs)
+    with progress_bar("backtest", len(cutoffs), progress=progress) as bar:
+        for as_of in cutoffs:
+            history = build_interactions(log, interactions, as_of)
+            recent = build_interactions(log, _recent(interactions, target), as_of)
+            try:
+                mine = relevant[relevant["as_of"] == as_of]
+                holdouts.append(_measure(history, recent, mine, model, as_of=as_of, k=k))
+            except DataError as error:
+                skipped.append(Skipped(as_of, str(error)))
+            bar.update()
+    return holdouts, skipped
+
+
+def _recent(interactions: Interactions, target: NextItems) -> Interactions:
+    """The interactions of the last horizon only."""
+    return Interactions(weights=interactions.weights, window=target.horizon)
+
+
+def _measure(
+    history: pd.DataFrame,
+    recent: pd.DataFrame,
+    relevant: pd.DataFrame,
+    model: Any,
+    *,
+    as_of: pd.Timestamp,
+    k: int,
+) -> Holdout:
+    relevant = new_items(relevant, history)
+    if relevant.empty:
+        raise DataError("no customer with a history took a new item within the horizon.")
+    customers = relevant["customer_id"].unique()
+    fitted = {
+        (type(model).__name__, "model"): clone(model).fit(history),
+        ("popularity rule", "rule"): Popularity().fit(history),
+    }
+    if not recent.empty:
+        # A weight of 0 marks an item as seen and counts for nothing else.
+        seen = history.assign(weight=0.0)
+        fitted["recent-popularity rule", "rule"] = Popularity().fit(pd.concat([seen, recent], ignore_index=True))
+    rows = []
+    for (name, kind), recommender in fitted.items():
+        lists = recommender.recommend(customers, k=k)
+        found = list_metrics(relevant, lists, k).reset_index()
+        rows.append(found.assign(as_of=as_of, contender=name, kind=kind))
+    scores = pd.concat(rows, ignore_index=True)
+    names = ["as_of", "contender", "kind", "customer_id", "y"]
+    scores = scores[[*names, *scores.columns.drop(names)]]
+    return Holdout(holdout_table(scores, measures_of("items", k), (as_of,)), scores)
+
+
+def new_items(relevant: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
+    """The relevant pairs that are new to a customer who has a history: the ones that a list can hold.
+
+    >>> import pandas as pd
+    >>> history = pd.DataFrame({"customer_id": [1, 2], "item_id": ["a", "a"]})
+    >>> relevant = pd.DataFrame({"customer_id": [1, 1, 3], "item_id": ["a", "b", "b"]})
+    >>> new_items(relevant, history)
+       customer_id item_id
+    0            1       b
+    """
+    known = relevant[relevant["customer_id"].isin(history["customer_id"].unique())]
+    marked = known[PAIR].merge(history[PAIR].drop_duplicates(), on=PAIR, how="left", indicator=True)
+    return marked.loc[marked["_merge"] == "left_only", PAIR].reset_index(drop=True)
+
+
+def list_metrics(relevant: pd.DataFrame, lists: pd.DataFrame, k: int) -> pd.DataFrame:
+    """NDCG, recall and hit rate at k of every customer with relevant items: what the metrics' means are made of.
+
+    relevant: distinct pairs `customer_id`, `item_id`; lists: `customer_id`, `item_id`, `rank` (from 1).
+    Returns one row per customer of `relevant`, with `y` (number of relevant items) and one column per metric;
+    a customer without a list has found nothing. Definitions as in `crmml.metrics`.
+
+    >>> import pandas as pd
+    >>> relevant = pd.DataFrame({"customer_id": [1, 1], "item_id": ["a", "b"]})
+    >>> lists = pd.DataFrame({"customer_id": [1, 1], "item_id": ["x", "b"], "rank": [1, 2]})
+    >>> list_metrics(relevant, lists, k=2)["recall_at_2"].tolist()
+    [0.5]
+    """
+    count = relevant.groupby("customer_id", sort=True).size()
+    hits = lists[lists["rank"] <= k].merge(relevant[PAIR], on=PAIR)
+    gain = 1 / np.log2(hits["rank"].to_numpy(np.float64) + 1)
+    by_customer = hits.assign(gain=gain).groupby("customer_id")["gain"]
+    found = by_customer.size().reindex(count.index, fill_value=0)
+    gained = by_customer.sum().reindex(count.index, fill_value=0.0)
+    ideal = np.cumsum(1 / np.log2(np.arange(2, k + 2)))
+    return pd.DataFrame(
+        {
+            "y": count,
+            f"ndcg_at_{k}": gained / ideal[np.minimum(count.to_numpy(), k) - 1],
+            f"recall_at_{k}": found / count,
+            f"hit_rate_at_{k}": (found > 0).astype(np.float64),
+        }
+    )

@@ -1,0 +1,144 @@
+"""The rolling origin of a backtest: train on the past of every hold-out, score the hold-out."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import clone
+
+from crmml.data.log import InteractionLog
+from crmml.data.time import spoken
+from crmml.errors import ConfigError, DataError
+from crmml.features.cutoffs import purged, require_purged
+from crmml.features.datasets import build_dataset
+from crmml.features.feature_set import FeatureSet
+from crmml.features.targets import Rule, Target
+from crmml.jobs.holdout import Holdout, contender_rows, suspicions
+from crmml.jobs.parts import progress_bar
+from crmml.jobs.rules import calibrated, rule_scores, with_rules
+from crmml.report.backtest import Skipped
+from crmml.report.measures import Floats, holdout_table, measures_of
+
+Plan = tuple[tuple[pd.Timestamp, tuple[pd.Timestamp, ...]], ...]
+
+
+def rolling_plan(cutoffs: Sequence[pd.Timestamp], target: Target) -> Plan:
+    """Every hold-out cutoff with the earlier cutoffs that may train for it.
+
+    A cutoff may train where cutoff + gap + horizon <= hold-out: its labels were complete by then. Cutoffs
+    without any that may are no hold-outs.
+
+    Raises:
+        ConfigError: there is only one cutoff.
+        LeakageError: all cutoffs lie nearer than gap + horizon.
+
+    >>> import crmml as cm
+    >>> from crmml.data.time import moments_of
+    >>> plan = rolling_plan(moments_of(["2024-01-01", "2024-02-01", "2024-03-01"]), cm.Churn("60d"))
+    >>> [(f"{holdout:%b}", [f"{one:%b}" for one in training]) for holdout, training in plan]
+    [('Mar', ['Jan'])]
+    """
+    if len(cutoffs) == 1:
+        earlier = cutoffs[0] - target.reach
+        raise ConfigError(
+            f"backtest: as_of is one cutoff, {spoken(cutoffs[0])}, but a backtest trains on earlier cutoffs than it "
+            f"holds out. Give at least two that lie one {target.reach_in_words} apart, for example "
+            f"as_of=['{spoken(earlier)}', '{spoken(cutoffs[0])}']."
+        )
+    plan = tuple((holdout, purged(cutoffs, holdout, target)) for holdout in cutoffs)
+    plan = tuple((holdout, training) for holdout, training in plan if training)
+    if not plan:
+        require_purged([cutoffs[0]], cutoffs[-1], target)  # raises: even the widest distance is too small
+    return plan
+
+
+def rolling_holdouts(
+    log: InteractionLog,
+    features: FeatureSet,
+    target: Target,
+    model: Any,
+    *,
+    cutoffs: Sequence[pd.Timestamp],
+    progress: bool,
+) -> tuple[list[Holdout], list[Skipped]]:
+    """The measured hold-outs, and those that cannot be measured with the reason."""
+    plan = rolling_plan(cutoffs, target)
+    holdouts, skipped = [], []
+    with progress_bar("backtest", 1 + len(plan), progress=progress) as bar:
+        X, y = build_dataset(log, with_rules(features, target.rules), target, cutoffs)
+        bar.update()
+        for holdout, training in plan:
+            try:
+                holdouts.append(_measure(_Split(X, y, holdout, training), features, target, model))
+            except DataError as error:
+                skipped.append(Skipped(holdout, str(error)))
+            bar.update()
+    return holdouts, skipped
+
+
+class _Split:
+    """The rows of one hold-out cutoff and of the cutoffs that train for it."""
+
+    def __init__(
+        self, X: pd.DataFrame, y: pd.Series, holdout: pd.Timestamp, training: tuple[pd.Timestamp, ...]
+    ) -> None:
+        as_of = X.index.get_level_values("as_of")
+        past, now = as_of.isin(list(training)), as_of == holdout
+        self.X_train, self.y_train = X[past], y[past]
+        self.X_test, self.y_test = X[now], y[now]
+        self.holdout, self.training = holdout, training
+
+
+def _measure(split: _Split, features: FeatureSet, target: Target, model: Any) -> Holdout:
+    """Train for one hold-out, score it, and measure the model and every rule on the same rows.
+
+    Raises:
+        DataError: one of the two has no rows or nothing to learn or measure, such as labels of one class.
+    """
+    _check_rows(split, target)
+    measures = measures_of(target.task)
+    names = list(features.names)
+    fitted = clone(model).fit(split.X_train[names], split.y_train)
+    score = _model_score(fitted, split.X_test[names], target)
+    y, index = split.y_test.to_numpy(np.float64), split.X_test.index
+    probability = score if target.task == "binary" else None
+    rows = [contender_rows(index, (type(model).__name__, "model"), y, score, probability)]
+    for rule in target.rules:
+        score, probability = _rule_score(rule, split, target)
+        rows.append(contender_rows(index, (rule.name, "rule"), y, score, probability))
+    scores = pd.concat(rows, ignore_index=True)
+    table = holdout_table(scores, measures, split.training)
+    return Holdout(table, scores, suspicions(table, measures[0], split.X_test[names], split.y_test))
+
+
+def _model_score(fitted: Any, X: pd.DataFrame, target: Target) -> Floats:
+    """The probability of class 1, or the predicted amount."""
+    if target.task == "binary":
+        positive = int(np.flatnonzero(np.asarray(fitted.classes_) == 1)[0])
+        return np.asarray(fitted.predict_proba(X)[:, positive], dtype=np.float64)
+    return np.asarray(fitted.predict(X), dtype=np.float64)
+
+
+def _rule_score(rule: Rule, split: _Split, target: Target) -> tuple[Floats, Floats | None]:
+    """The score of a rule on the hold-out; for a binary target also the probability that it stands for."""
+    # Together, so that a missing value stands at the same place in both.
+    scores = rule_scores(rule, pd.concat([split.X_train, split.X_test]))
+    training, test = scores.iloc[: len(split.X_train)], scores.iloc[len(split.X_train) :]
+    probability = calibrated(training, split.y_train, test) if target.task == "binary" else None
+    return test.to_numpy(np.float64), probability
+
+
+def _check_rows(split: _Split, target: Target) -> None:
+    """Say in the words of the backtest why a hold-out cannot be measured."""
+    for what, y in (("this cutoff", split.y_test), ("its training cutoffs", split.y_train)):
+        if y.empty:
+            raise DataError(f"nobody is in the {target.population!r} as of {what}.")
+        if y.nunique() == 1:
+            raise DataError(
+                f"all {len(y):,} labels as of {what} are {y.iloc[0]:g}, so there is nothing to tell apart."
+            )
+        if target.task == "value" and y.sum() <= 0:
+            raise DataError(
+                f"the {len(y):,} labels as of {what} sum to {y.sum():g}, and an error relative to that means nothing."
+            )
