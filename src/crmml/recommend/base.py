@@ -1,0 +1,228 @@
+"""What every recommender does: three verbs, one table out, arrays to disk and back."""
+
+from collections.abc import Callable
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
+
+from crmml.errors import ConfigError, DataError
+from crmml.metrics.arrays import checked_count
+from crmml.recommend.ids import as_ids, look_up, nearest, shown
+from crmml.recommend.matrix import InteractionMatrix, damaged
+from crmml.recommend.top import Ranked, joined, ranks, top_k
+
+CELLS = 4_000_000  # scores in memory at a time: 32 MB
+
+
+class RecommenderNotFittedError(ConfigError, NotFittedError):  # type: ignore[misc]
+    """A recommender was used before `fit`; also scikit-learn's `NotFittedError`."""
+
+
+class Recommender(BaseEstimator):  # type: ignore[misc]
+    """Base of the recommenders.
+
+    `fit` takes a table with the columns `customer_id`, `item_id`, `weight` (at least 0; rows of one customer
+    and item are added up). Ids are whole numbers or text and come back as they went in. The result depends
+    neither on the order of the rows nor on which customers are asked together: ties go by score from the
+    highest, then by item id.
+
+    A subclass stores its parameters in `__init__` and has `_check_parameters`, `_learn`, `_rank`, and where
+    it learns arrays of its own `_get_arrays` and `_set_arrays`.
+    """
+
+    matrix_: InteractionMatrix
+
+    def fit(self, interactions: pd.DataFrame) -> Self:
+        """Learn from interactions: a DataFrame with `customer_id`, `item_id`, `weight`; other columns are ignored.
+
+        A weight of 0 marks an item as seen and says nothing else.
+        Raises `ConfigError`: a wrong parameter; `SchemaError`: a missing column or a wrong type; `DataError`:
+        no rows, missing ids, weights that are missing, negative or 1e12 and more.
+        """
+        where = f"{type(self).__name__}.fit"
+        self._check_parameters(where)
+        matrix = InteractionMatrix.from_frame(interactions, where)
+        if not matrix.has_weight.any():
+            raise DataError(
+                f"{where}: all {len(interactions)} weights are 0: nothing to learn. Use weights such as 1.0."
+            )
+        self._learn(matrix)
+        self.matrix_ = matrix
+        return self
+
+    def recommend(self, customer_ids: Any, k: int = 10, exclude_seen: bool = True) -> pd.DataFrame:
+        """The k best items for each customer.
+
+        Columns `customer_id`, `item_id`, `rank` (int64 from 1), `score` (float64, higher is better);
+        customers in the order given, each once. Customers whom the model does not know, or of whom it knows
+        no weight, get the most popular items, with the popularity (sum of weights) as the score. Where fewer
+        than k items are left, because the customer has seen the others, there are fewer rows.
+
+        customer_ids: list, array, Series or Index of ids. exclude_seen: leave out what the customer
+        interacted with.
+        Raises `ConfigError`: k below 1, not fitted; `SchemaError`: ids of another type than the log's;
+        `DataError`: missing ids.
+        """
+        where = f"{type(self).__name__}.recommend"
+        matrix = self._fitted(where)
+        k = checked_count(where, "k", k)
+        ids = as_ids(customer_ids, f"{where}: customer_ids").unique()
+        codes = look_up(matrix.customer_ids, ids, f"{where}: customer_ids")
+        personal = (codes >= 0) & matrix.has_weight[codes]
+        parts = [
+            _of_rows(np.flatnonzero(personal), codes, lambda some: self._rank(some, k, exclude_seen)),
+            _of_rows(np.flatnonzero(~personal), codes, lambda some: popular(matrix, some, k, exclude_seen)),
+        ]
+        ranked = joined(parts)
+        return pd.DataFrame(
+            {
+                "customer_id": ids[ranked.row],
+                "item_id": matrix.item_ids[ranked.item],
+                "rank": ranks(ranked.row),
+                "score": ranked.score,
+            }
+        )
+
+    def similar_items(self, item_ids: Any, k: int = 10) -> pd.DataFrame:
+        """The k items most like each item, the item itself left out.
+
+        Columns `item_id`, `similar_item_id`, `rank` (int64 from 1), `score` (float64, at most 1); items in
+        the order given, each once. How likeness is measured, each recommender says; where nothing else is
+        said, it is the cosine of the sets of customers, |both| / sqrt(|one| |other|), and items without a
+        common customer are left out.
+
+        item_ids: list, array, Series or Index of ids.
+        Raises `ConfigError`: k below 1, not fitted; `SchemaError`: ids of another type than the log's;
+        `DataError`: an item that was not in the interactions.
+        """
+        where = f"{type(self).__name__}.similar_items"
+        matrix = self._fitted(where)
+        k = checked_count(where, "k", k)
+        ids = as_ids(item_ids, f"{where}: item_ids").unique()
+        codes = look_up(matrix.item_ids, ids, f"{where}: item_ids")
+        unknown = ids[codes < 0]
+        if len(unknown):
+            raise DataError(
+                f"{where}: {len(unknown)} of {len(ids)} items were not in the interactions the model was fitted on, "
+                f"first {shown(unknown, 0)}.{nearest(matrix.item_ids, unknown[0])} Leave them out."
+            )
+        ranked = in_chunks(codes, len(matrix.item_ids), lambda some: top_k(self._others(some), k))
+        return pd.DataFrame(
+            {
+                "item_id": ids[ranked.row],
+                "similar_item_id": matrix.item_ids[ranked.item],
+                "rank": ranks(ranked.row),
+                "score": ranked.score,
+            }
+        )
+
+    def get_state(self) -> dict[str, Any]:
+        """Everything `fit` learned, as arrays of numbers and unicode. Raises `ConfigError`: not fitted."""
+        matrix = self._fitted(f"{type(self).__name__}.get_state")
+        return {**matrix.to_arrays(), **self._get_arrays()}
+
+    def set_state(self, state: dict[str, Any]) -> Self:
+        """The reverse of `get_state`, on a recommender with the same parameters.
+
+        Raises `BundleError` where `get_state` cannot have written this state.
+        """
+        where = f"{type(self).__name__}.set_state"
+        names = {"customer_ids", "item_ids", "indptr", "indices", "weights", *self._array_names()}
+        if set(state) != names:
+            problem = [f"without {name}" for name in sorted(names - set(state))]
+            problem += [f"with unknown {name}" for name in sorted(set(state) - names)]
+            raise damaged(f"{where}: the state is {', '.join(problem)}")
+        matrix = InteractionMatrix.from_arrays(state, where)
+        self._set_arrays(state, matrix, where)
+        self.matrix_ = matrix
+        return self
+
+    def _check_parameters(self, where: str) -> None:
+        """Raise `ConfigError` for a parameter that cannot be used."""
+
+    def _learn(self, matrix: InteractionMatrix) -> None:
+        """Set the learned attributes; `matrix_` is set by the caller."""
+
+    def _rank(self, customers: NDArray[np.int64], k: int, exclude_seen: bool) -> Ranked:
+        """The k best items for these rows of the matrix; `Ranked.row` counts from 0 within `customers`."""
+        raise NotImplementedError
+
+    def _likeness(self, items: NDArray[np.int64]) -> NDArray[np.float64]:
+        """How alike these items and all items are, shape (len(items), items); -inf where there is no likeness."""
+        seen = self.matrix_.weights.T.tocsr()
+        seen = csr_array((np.ones(seen.nnz), seen.indices, seen.indptr), shape=seen.shape)
+        size = np.sqrt(np.diff(seen.indptr))
+        both = (seen[items] @ seen.T).toarray()
+        both[both == 0] = -np.inf
+        return np.asarray(both / (size[items, None] * size))
+
+    def _array_names(self) -> tuple[str, ...]:
+        """The names of the arrays beside the matrix's."""
+        return ()
+
+    def _get_arrays(self) -> dict[str, NDArray[Any]]:
+        """The learned arrays under `_array_names`."""
+        return {}
+
+    def _set_arrays(self, state: dict[str, Any], matrix: InteractionMatrix, where: str) -> None:
+        """Check and take the learned arrays from a state."""
+
+    def _others(self, items: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The likeness with the item itself taken out."""
+        likeness = self._likeness(items)
+        likeness[np.arange(len(items)), items] = -np.inf
+        return likeness
+
+    def _fitted(self, where: str) -> InteractionMatrix:
+        if not hasattr(self, "matrix_"):
+            raise RecommenderNotFittedError(f"{where}: not fitted yet. Call fit(interactions) first.")
+        return self.matrix_
+
+
+def popular(matrix: InteractionMatrix, customers: NDArray[np.int64], k: int, exclude_seen: bool) -> Ranked:
+    """The k most popular items for these rows of the matrix (-1: an unknown customer, who has seen nothing).
+
+    >>> table = pd.DataFrame({"customer_id": [1, 2, 2], "item_id": ["a", "a", "b"], "weight": [1.0, 1.0, 1.0]})
+    >>> matrix = InteractionMatrix.from_frame(table, "example")
+    >>> popular(matrix, np.array([0, -1]), k=2, exclude_seen=True).item.tolist()
+    [1, 0, 1]
+    """
+    hidden = np.zeros(len(matrix.item_ids), dtype=bool)
+    lists = []
+    for customer in customers:
+        seen = matrix.seen(customer) if exclude_seen and customer >= 0 else np.empty(0, dtype=np.int64)
+        hidden[seen] = True
+        head = matrix.popular[: k + len(seen)]  # whatever was seen, k others are among these if they exist
+        lists.append(head[~hidden[head]][:k])
+        hidden[seen] = False
+    item = np.concatenate(lists) if lists else np.empty(0, dtype=np.int64)
+    row = np.repeat(np.arange(len(lists)), [len(items) for items in lists])
+    return Ranked(row, item, matrix.popularity[item])
+
+
+def in_chunks(codes: NDArray[np.int64], columns: int, ranked: Callable[[NDArray[np.int64]], Ranked]) -> Ranked:
+    """`ranked` of the codes, called on so many at a time that `columns` scores for each fit into bounded memory.
+
+    >>> in_chunks(np.array([3, 5]), 10, lambda some: Ranked(np.arange(len(some)), some, some * 1.0)).item.tolist()
+    [3, 5]
+    """
+    size = max(1, CELLS // columns)
+    parts = [ranked(codes[start : start + size]) for start in range(0, len(codes), size)] or [_nothing()]
+    return joined([part._replace(row=part.row + i * size) for i, part in enumerate(parts)])
+
+
+def _of_rows(
+    rows: NDArray[np.int64], codes: NDArray[np.int64], ranked: Callable[[NDArray[np.int64]], Ranked]
+) -> Ranked:
+    """`ranked` of some rows of the request, its rows numbered as in the request."""
+    part = ranked(codes[rows]) if len(rows) else _nothing()
+    return part._replace(row=rows[part.row])
+
+
+def _nothing() -> Ranked:
+    return Ranked(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), np.empty(0))

@@ -1,0 +1,58 @@
+"""Interactions whose right answer is obvious: two groups of customers with tastes that have nothing in common."""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import pandas as pd
+
+import crmml
+from crmml.recommend.base import Recommender
+
+ITEMS = 6  # per block
+CUSTOMERS = 8  # per block
+
+
+def two_blocks(
+    customer: Callable[[int], Any] = lambda number: number, item: Callable[[int], Any] = lambda number: number
+) -> pd.DataFrame:
+    """Customers 0..7 took the items 0..5, customers 8..15 the items 6..11; each left out one, the `missing`."""
+    rows = [
+        (customer(block * CUSTOMERS + who), item(block * ITEMS + what), 1.0)
+        for block in (0, 1)
+        for who in range(CUSTOMERS)
+        for what in range(ITEMS)
+        if what != who % ITEMS
+    ]
+    return pd.DataFrame(rows, columns=["customer_id", "item_id", "weight"])
+
+
+def missing(customer: int) -> int:
+    """The one item of their block that this customer has not taken."""
+    block, who = divmod(customer, CUSTOMERS)
+    return block * ITEMS + who % ITEMS
+
+
+def public_recommenders() -> dict[str, type[Recommender]]:
+    """Every recommender in the public table, by name."""
+    public = {name: getattr(crmml, name) for name in crmml.__all__ if _home(name).startswith("recommend.")}
+    return {name: value for name, value in public.items() if issubclass(value, Recommender)}
+
+
+def defined_recommenders() -> set[str]:
+    """Every subclass of `Recommender` that a module of the package defines."""
+    from pkgutil import iter_modules
+
+    package = import_module("crmml.recommend")
+    for module in iter_modules(package.__path__):
+        import_module(f"crmml.recommend.{module.name}")
+    return {kind.__name__ for kind in _subclasses(Recommender) if kind.__module__.startswith("crmml.")}
+
+
+def _subclasses(kind: type) -> set[type]:
+    children: set[type] = set(kind.__subclasses__())
+    return children.union(*(_subclasses(child) for child in children))
+
+
+def _home(name: str) -> str:
+    return crmml._HOME_OF.get(name, "")
