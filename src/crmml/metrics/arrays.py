@@ -88,9 +88,7 @@ def checked_count(metric: str, name: str, value: object) -> int:
     crmml.errors.ConfigError: recall_at_k: k is 0. Use a whole number of at least 1, such as k=10.
     """
     if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
-        raise ConfigError(
-            f"{metric}: {name} is {value!r}. Use a whole number of at least 1, such as {name}=10."
-        )
+        raise ConfigError(f"{metric}: {name} is {value!r}. Use a whole number of at least 1, such as {name}=10.")
     return int(value)
 
 
@@ -180,8 +178,9 @@ def _check_indexes(metric: str, arrays: dict[str, Any]) -> None:
         first, expected = series[0]
         if len(index) != len(expected) or index.equals(expected):
             continue
-        row = next(i for i, (a, b) in enumerate(zip(expected, index, strict=True)) if a != b)
+        pairs = enumerate(zip(expected.tolist(), index.tolist(), strict=True))
+        row, (a, b) = next((row, pair) for row, pair in pairs if pair[0] != pair[1])
         raise DataError(
-            f"{metric}: the indexes of {first} and {name} differ: row {row} is {expected[row]!r} in {first} "
-            f"and {index[row]!r} in {name}. Align them, for example {name}.loc[{first}.index]."
+            f"{metric}: the indexes of {first} and {name} differ: row {row} is {a!r} in {first} and {b!r} in {name}. "
+            f"Align them, for example {name}.loc[{first}.index]."
         )

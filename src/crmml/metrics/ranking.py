@@ -97,9 +97,7 @@ def _average_precision(hits: Hits, relevant: int, k: int) -> float:
     return float(precision @ hits / min(k, relevant))
 
 
-def _mean(
-    metric: str, actual: Lists, recommended: Lists, k: int, value: Callable[[Hits, int, int], float]
-) -> float:
+def _mean(metric: str, actual: Lists, recommended: Lists, k: int, value: Callable[[Hits, int, int], float]) -> float:
     """The mean of `value(hits, |relevant|, k)` over the customers of `actual`."""
     k = checked_count(metric, "k", k)
     values = []
@@ -112,17 +110,14 @@ def _mean(
         if len(set(ranked)) != len(ranked):
             repeated = next(item for place, item in enumerate(ranked) if item in ranked[:place])
             raise DataError(
-                f"{metric}: recommended[{customer!r}] holds {repeated!r} more than once. "
-                "Recommend each item once."
+                f"{metric}: recommended[{customer!r}] holds {repeated!r} more than once. Recommend each item once."
             )
         hits = np.fromiter((item in relevant for item in ranked[:k]), dtype=bool)
         values.append(float(value(hits, len(relevant), k)))
     return float(np.mean(values))
 
 
-def _pairs(
-    metric: str, actual: Lists, recommended: Lists
-) -> Iterator[tuple[Any, set[Hashable], list[Hashable]]]:
+def _pairs(metric: str, actual: Lists, recommended: Lists) -> Iterator[tuple[Any, set[Hashable], list[Hashable]]]:
     """Customer, relevant items and recommended list, for every customer of `actual`."""
     if isinstance(actual, Mapping) != isinstance(recommended, Mapping):
         raise DataError(
@@ -156,9 +151,7 @@ def _pairs(
 def _items(metric: str, name: str, customer: Any, items: Any) -> Collection[Hashable]:
     """The items, unless they are one text: its letters would count as items."""
     if isinstance(items, (str, bytes)) or not hasattr(items, "__iter__"):
-        raise DataError(
-            f"{metric}: {name}[{customer!r}] is {items!r}. Give a list of items, such as [{items!r}]."
-        )
+        raise DataError(f"{metric}: {name}[{customer!r}] is {items!r}. Give a list of items, such as [{items!r}].")
     return items  # type: ignore[no-any-return]
 
 
