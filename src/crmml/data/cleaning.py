@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
-from crmml.data.sql import is_one_of, moment, not_null
+from crmml.data.sql import is_one_of, moment, name_of, not_null
 from crmml.errors import ConfigError
 from crmml.spec import Definition
 
@@ -22,8 +22,8 @@ class CleaningStep(Definition):
         """The columns, out of all `names` of the log, that the step has to read."""
         return (self.column,)  # type: ignore[attr-defined]
 
-    def query(self, before: str) -> exp.Select:
-        """The rows of step `before` that stay."""
+    def query(self, before: str, columns: Sequence[str]) -> exp.Select:
+        """The rows of step `before`, which has `columns`, that stay."""
         return exp.select("*").from_(before).where(self.condition())
 
     def condition(self) -> exp.Expr:
@@ -76,13 +76,13 @@ class DropDuplicates(CleaningStep):
         # All of them: rows are duplicates, or are put in order, by every column of the log.
         return [*names, *(name for name in self.columns or () if name not in names)]
 
-    def query(self, before: str) -> exp.Select:
+    def query(self, before: str, columns: Sequence[str]) -> exp.Select:
         if self.columns is None:
             return exp.select("*").distinct().from_(before)
         rank = exp.Window(
             this=exp.RowNumber(),
-            partition_by=[exp.column(name, quoted=True) for name in self.columns],
-            order=exp.Order(expressions=[exp.Ordered(this=exp.Columns(this=exp.Star()))]),
+            partition_by=[name_of(name) for name in self.columns],
+            order=exp.Order(expressions=[exp.Ordered(this=name_of(name)) for name in columns]),
         )
         return exp.select("*").from_(before).qualify(exp.EQ(this=rank, expression=exp.Literal.number(1)))
 
@@ -149,7 +149,9 @@ class Drop(_Selection):
 
 @dataclass(frozen=True, repr=False)
 class KeepBetween(CleaningStep):
-    """Keep the events whose `column` lies in `[minimum, maximum)`; those without a value are dropped.
+    """Keep the events whose `column` lies in `[minimum, maximum)`.
+
+    Events without a value stay: `DropMissing` is for those.
 
     Numbers for a numeric column; for a time, texts such as "2024-01-31" (UTC).
 
@@ -170,13 +172,13 @@ class KeepBetween(CleaningStep):
             )
 
     def condition(self) -> exp.Expr:
-        column = exp.column(self.column, quoted=True)
-        bounds: list[exp.Expr] = [not_null(self.column)]
+        column = name_of(self.column)
+        bounds: list[exp.Expr] = []
         if self.minimum is not None:
             bounds.append(exp.GTE(this=column, expression=_bound(self.minimum)))
         if self.maximum is not None:
             bounds.append(exp.LT(this=column.copy(), expression=_bound(self.maximum)))
-        return exp.and_(*bounds)
+        return exp.Coalesce(this=exp.and_(*bounds), expressions=[exp.true()])
 
 
 def _bound(value: float | str) -> exp.Expr:

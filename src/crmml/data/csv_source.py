@@ -5,8 +5,10 @@ DuckDB's detection is not used for the shape of the file: on ragged files it was
 
 import csv
 import gzip
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO, cast
 
 from sqlglot import exp
 
@@ -39,6 +41,8 @@ def open_csv(
                 "Write the files with the same header."
             )
     check_columns(header, roles)
+    for file in files:
+        _check_shape(file, delimiter, len(header))
     mapped = roles.columns()
     times = [mapped[role] for role in TIME_ROLES if role in mapped]
     ids = [mapped[role] for role in ID_ROLES if role in mapped]
@@ -49,22 +53,48 @@ def open_csv(
     return engine.columns(name), with_offset
 
 
-def _header(file: Path) -> tuple[list[str], str]:
+@contextmanager
+def _opened(file: Path) -> Iterator[TextIO]:
+    """The text of a file, plain or gzipped; what is not UTF-8 is an error that says where."""
     opener = gzip.open if file.name.endswith(".gz") else open
     try:
         with opener(file, "rt", encoding="utf-8-sig", newline="") as stream:
-            line = stream.readline()
-            delimiter = max(DELIMITERS, key=line.count)
-            stream.seek(0)
-            header = next(csv.reader(stream, delimiter=delimiter), [])
+            yield cast(TextIO, stream)
     except UnicodeDecodeError as error:
         raise DataError(
-            f"InteractionLog: {file} is not UTF-8 (byte {error.object[error.start]:#04x} at {error.start}). "
+            f"InteractionLog: {file} is not UTF-8 (byte {error.object[error.start]:#04x}). "
             "Write it again with encoding='utf-8'."
         ) from None
+    except (csv.Error, gzip.BadGzipFile, EOFError) as error:
+        raise DataError(f"InteractionLog: {file} cannot be read as CSV: {error}. Write it again.") from None
+
+
+def _header(file: Path) -> tuple[list[str], str]:
+    with _opened(file) as stream:
+        line = stream.readline()
+        delimiter = max(DELIMITERS, key=line.count)
+        header = next(csv.reader([line], delimiter=delimiter), [])
     if not line.strip():
         raise DataError(f"InteractionLog: {file} has no header line. Write the column names into the first line.")
     return header, delimiter
+
+
+def _check_shape(file: Path, delimiter: str, width: int) -> None:
+    """Every line has as many fields as the header, and there is one: a short line is never filled up silently."""
+    rows = 0
+    with _opened(file) as stream:
+        reader = csv.reader(stream, delimiter=delimiter)
+        next(reader)
+        for row in reader:
+            # A blank line between two rows, or at the end, is no row.
+            if row and len(row) != width:
+                raise DataError(
+                    f"InteractionLog: {file}, line {reader.line_num}, has {len(row)} fields, but the header has "
+                    f"{width}. Mend the line; quote a field that contains {delimiter!r}."
+                )
+            rows += bool(row)
+    if rows == 0:
+        raise DataError(f"InteractionLog: {file} has a header but no rows. Give a file with at least one event.")
 
 
 def _scan(files: Sequence[Path], delimiter: str, as_text: Sequence[str]) -> exp.Select:

@@ -13,15 +13,14 @@ from crmml.errors import SchemaError
 def arrow_from_pandas(frame: pd.DataFrame, time_columns: Sequence[str | None]) -> pa.Table:
     """The columns of `frame` (not its index) as an Arrow table.
 
+    Args:
+        frame: the events, one per row.
+        time_columns: the columns that hold times.
+
     Raises:
         SchemaError: a column's name is not text, or its values have no single type.
     """
-    for name in frame.columns:
-        if not isinstance(name, str):
-            raise SchemaError(
-                f"InteractionLog: the frame has a column named {name!r}, which is not text. "
-                "Rename it: frame.columns = frame.columns.map(str)."
-            )
+    _check_names(frame)
     for column in time_columns:
         if column in frame.columns and frame[column].dtype == object:
             _check_zones_alike(column, frame[column])
@@ -34,6 +33,18 @@ def arrow_from_pandas(frame: pd.DataFrame, time_columns: Sequence[str | None]) -
             f"{second!r} ({type(second).__name__}). Make it one type, for example "
             f"frame[{column!r}] = frame[{column!r}].astype(str)."
         ) from None
+
+
+def _check_names(frame: pd.DataFrame) -> None:
+    for name in frame.columns:
+        if not isinstance(name, str):
+            raise SchemaError(
+                f"InteractionLog: the frame has a column named {name!r}, which is not text. "
+                "Rename it: frame.columns = frame.columns.map(str)."
+            )
+    twice = frame.columns[frame.columns.duplicated()]
+    if len(twice):
+        raise SchemaError(f"InteractionLog: column {twice[0]!r} stands in the frame twice. Rename one of them.")
 
 
 def _check_zones_alike(column: str | None, values: "pd.Series[Any]") -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 EVENTS = "events"
 NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
 FLOATS = ("FLOAT", "DOUBLE")
+ZONED = ("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ_NS")
 
 
 @dataclass(frozen=True)
@@ -149,12 +150,13 @@ class InteractionLog:
                 )
 
     def _check_time(self, role: str, column: str, kind: str) -> None:
-        zoned = self._opened.text_times.get(role, kind == "TIMESTAMP WITH TIME ZONE")
+        zoned = self._opened.text_times.get(role, kind in ZONED)
         if role not in self._opened.text_times and not kind.startswith(("TIMESTAMP", "DATE")):
+            unit = ", unit='s'" if _is_number(kind) else ""
             raise SchemaError(
                 f"InteractionLog: column {column!r} cannot be the {role}: it is {_spoken(kind)}"
                 f"{self._example(column)}. Parse it first, for example "
-                f"frame[{column!r}] = pd.to_datetime(frame[{column!r}], utc=True)."
+                f"frame[{column!r}] = pd.to_datetime(frame[{column!r}]{unit}, utc=True)."
             )
         if not zoned and self.roles.timezone is None:
             raise SchemaError(
@@ -220,17 +222,17 @@ class InteractionLog:
 
         Cleaning steps come between; what they need is read as well.
         """
-        wanted = list(dict.fromkeys(names))
-        needed = dict.fromkeys(wanted)
-        for step in self.cleaning:
-            needed.update(dict.fromkeys(step.needs(self.names)))
+        wanted = set(names)
+        needed_by_cleaning = {name for step in self.cleaning for name in step.needs(self.names)}
+        # In the order of the log, whatever is asked for: a cleaning step may put rows in order by them.
+        needed = [name for name in self.names if name in wanted | needed_by_cleaning]
         selected = [named(self._value(name), name) for name in needed]
         if not self.cleaning:
             return [Step(EVENTS, exp.select(*selected).from_(LOG))]
         steps = [Step("raw_events", exp.select(*selected).from_(LOG))]
         for number, cleaning in enumerate(self.cleaning, start=1):
             name = EVENTS if number == len(self.cleaning) else f"clean_{number}"
-            steps.append(Step(name, cleaning.query(steps[-1].name)))
+            steps.append(Step(name, cleaning.query(steps[-1].name, needed)))
         return steps
 
     def _value(self, name: str) -> exp.Expr:
@@ -250,9 +252,9 @@ class InteractionLog:
 
     def _time_in_utc(self, name: str, column: exp.Expr, kind: str) -> exp.Expr:
         utc = exp.Literal.string("UTC")
-        zoned = self._opened.text_times.get(name, kind == "TIMESTAMP WITH TIME ZONE")
+        zoned = self._opened.text_times.get(name, kind in ZONED)
         if zoned:
-            moment = exp.cast(column, "TIMESTAMPTZ") if kind == "VARCHAR" else column
+            moment = column if kind == ZONED[0] else exp.cast(column, "TIMESTAMPTZ")
             return exp.AtTimeZone(this=moment, zone=utc)
         local = column if kind == "TIMESTAMP" else exp.cast(column, "TIMESTAMP")
         if self.roles.timezone in (None, "UTC"):

@@ -135,6 +135,7 @@ def _as_arrow(source: Any, roles: Roles) -> pa.Table:
         return source
     module = type(source).__module__.partition(".")[0]
     if module == "pandas" and hasattr(source, "columns"):
+        _check_index(source, roles)
         return arrow_from_pandas(source, [roles.columns().get(role) for role in TIME_ROLES])
     if module == "polars" and hasattr(source, "collect"):
         source = source.collect()
@@ -150,13 +151,29 @@ def _as_arrow(source: Any, roles: Roles) -> pa.Table:
     )
 
 
+def _check_index(frame: Any, roles: Roles) -> None:
+    """A column that was made the index is the mistake behind most missing columns of a pandas frame."""
+    for role, column in roles.columns().items():
+        if column in frame.index.names and column not in frame.columns:
+            raise SchemaError(
+                f"InteractionLog: {column!r} for {role} is the index of the frame, not a column. "
+                "Make it one: frame.reset_index()."
+            )
+
+
 def _check_columns(found: Sequence[str], roles: Roles) -> None:
     from crmml.errors import did_you_mean
 
     names = list(found)
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise SchemaError(f"InteractionLog: column {twice[0]!r} stands in the log twice. Rename one of them.")
+    folded: dict[str, str] = {}
+    for name in names:
+        # The engine does not tell upper from lower case in names.
+        other = folded.setdefault(name.casefold(), name)
+        if other is not name:
+            raise SchemaError(
+                f"InteractionLog: columns {other!r} and {name!r} have the same name but for upper and lower case. "
+                "Rename one of them."
+            )
     for role, column in roles.columns().items():
         if column not in names:
             listed = ", ".join(repr(name) for name in names[:20]) + (", ..." if len(names) > 20 else "")
