@@ -99,7 +99,7 @@ def test_what_is_missing_is_said_with_what_to_do(log: cm.InteractionLog, task: s
 
 
 def test_a_log_with_everything_wrong_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(facts, "now", lambda: datetime(2025, 1, 1))  # noqa: DTZ001 (UTC)
+    monkeypatch.setattr(facts, "now", lambda: datetime(2025, 1, 1))
     bad = shop(100)
     bad.loc[0, "u"] = None
     bad.loc[1, "t"] = pd.NaT

@@ -35,9 +35,9 @@ def test_naive_times_are_read_in_the_zone_that_the_log_names() -> None:
     naive = FRAME.assign(t=pd.to_datetime(["2024-01-01 00:30", "2024-07-01 00:30"] * 2, format="%Y-%m-%d %H:%M"))
     berlin = times(log_of(naive, timezone="Europe/Berlin"))
     # One hour ahead of UTC in winter, two in summer.
-    assert berlin[0] == datetime(2023, 12, 31, 23, 30)  # noqa: DTZ001
-    assert berlin[2] == datetime(2024, 6, 30, 22, 30)  # noqa: DTZ001
-    assert times(log_of(naive, timezone="UTC"))[0] == datetime(2024, 1, 1, 0, 30)  # noqa: DTZ001
+    assert berlin[0] == datetime(2023, 12, 31, 23, 30)
+    assert berlin[2] == datetime(2024, 6, 30, 22, 30)
+    assert times(log_of(naive, timezone="UTC"))[0] == datetime(2024, 1, 1, 0, 30)
 
 
 def test_a_zone_in_the_data_wins_over_the_zone_of_the_log() -> None:
@@ -51,7 +51,7 @@ def test_dates_are_midnights() -> None:
 
 def test_nanoseconds_are_rounded_to_microseconds() -> None:
     late = FRAME.assign(t=pd.Timestamp("2024-01-01 00:00:00.000000999", tz="UTC"))
-    assert set(times(log_of(late))) == {datetime(2024, 1, 1, 0, 0, 0, 1)}  # noqa: DTZ001
+    assert set(times(log_of(late))) == {datetime(2024, 1, 1, 0, 0, 0, 1)}
 
 
 @pytest.mark.parametrize("nanoseconds", [0, 1, 499, 999])

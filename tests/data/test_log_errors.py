@@ -18,7 +18,7 @@ OBJECT_HOURS = [datetime(2024, 1, 1, tzinfo=timezone(timedelta(hours=hours))) fo
 
 @pytest.fixture(autouse=True)
 def _today(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(facts, "now", lambda: datetime(2026, 11, 22))  # noqa: DTZ001 (UTC)
+    monkeypatch.setattr(facts, "now", lambda: datetime(2026, 11, 22))
 
 
 def log_of(frame: Any = FRAME, **roles: Any) -> cm.InteractionLog:
@@ -112,7 +112,7 @@ CASES: dict[str, tuple[Callable[[], Any], type[cm.CrmmlError], str]] = {
         "they are meant in, for example timezone='UTC' or timezone='Europe/Berlin'.",
     ),
     "timestamps with and without a zone": (
-        lambda: log_of(FRAME.assign(t=objects([OBJECT_HOURS[0], datetime(2024, 1, 1), None]))),  # noqa: DTZ001
+        lambda: log_of(FRAME.assign(t=objects([OBJECT_HOURS[0], datetime(2024, 1, 1), None]))),
         cm.SchemaError,
         "InteractionLog: column 't' mixes timestamps with a zone (2024-01-01T00:00:00+01:00) and without one "
         "(2024-01-01T00:00:00). Give all of them a zone, for example frame['t'] = pd.to_datetime(frame['t'], "
@@ -150,7 +150,8 @@ CASES: dict[str, tuple[Callable[[], Any], type[cm.CrmmlError], str]] = {
     "missing times": (
         lambda: build(FRAME.assign(t=[pd.NaT, TIMES[1], TIMES[2]])),
         cm.DataError,
-        "InteractionLog: 1 of 3 events have no timestamp (column 't'). Drop them: log.clean(DropMissing('timestamp')).",
+        "InteractionLog: 1 of 3 events have no timestamp (column 't'). Drop them: "
+        "log.clean(DropMissing('timestamp')).",
     ),
     "times in the year 1": (
         lambda: build(FRAME.assign(t=objects([datetime(1, 1, 1, tzinfo=UTC), *TIMES[1:].to_pydatetime()]))),
