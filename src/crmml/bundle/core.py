@@ -273,23 +273,6 @@ class Bundle:
         return files.Content(document, texts, {**arrays, **(probe or {})})
 
 
-def fingerprint_of(*tables: pd.DataFrame | pd.Series) -> str:
-    """The digest of tables: their values, index and names, in order.
-
-    >>> fingerprint_of(pd.DataFrame({"a": [1, 2]})) == fingerprint_of(pd.DataFrame({"a": [2, 1]}))
-    False
-    """
-    return files.digest_of(
-        part
-        for table in tables
-        for frame in (table.to_frame() if isinstance(table, pd.Series) else table,)
-        for part in (
-            repr((list(frame.columns), list(frame.index.names))).encode(),
-            pd.util.hash_pandas_object(frame, index=True).to_numpy().tobytes(),
-        )
-    )
-
-
 def _versions() -> dict[str, str]:
     found = {}
     for package in _PACKAGES:

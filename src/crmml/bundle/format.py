@@ -14,7 +14,7 @@ import os
 import re
 import stat
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -82,18 +82,6 @@ def identity(content: Content) -> str:
     document = {key: value for key, value in content.document.items() if key not in _NOT_IDENTITY}
     files = {name: _sha256(data) for name, data in _encode_files(content).items()}
     return _sha256(_canonical([_plain(document, "bundle"), files]))
-
-
-def digest_of(parts: Iterable[bytes]) -> str:
-    """SHA-256 of parts, each with its length, so that no two sequences of parts are alike.
-
-    >>> digest_of([b"ab"]) == digest_of([b"a", b"b"])
-    False
-    """
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "little") + part)
-    return digest.hexdigest()
 
 
 def _encode_files(content: Content) -> dict[str, bytes]:
