@@ -15,6 +15,7 @@ Outputs with `...` in them are left as they are: `...` stands for anything, as i
 import contextlib
 import doctest
 import io
+import itertools
 import os
 import re
 import shlex
@@ -70,9 +71,11 @@ def examples(page: str) -> Iterator[Example]:
     >>> page = "```python\\nprint(1 + 1)\\n```\\n\\n```text\\n2\\n```\\n"
     >>> [(example.code, example.shown) for example in examples(page)]
     [('print(1 + 1)\\n', '2\\n')]
+    >>> list(examples("No example."))
+    []
     """
     blocks = list(FENCE.finditer(page))
-    for block, after in zip(blocks, [*blocks[1:], None], strict=True):
+    for block, after in itertools.zip_longest(blocks, blocks[1:]):
         line = page.count("\n", 0, block.start()) + 2
         if block["language"] == "python":
             below = after and after["language"] == "text" and not page[block.end() : after.start()].strip()
