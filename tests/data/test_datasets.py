@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+import crmml as cm
 from crmml import datasets
 from crmml.data.log import InteractionLog
 from crmml.errors import ConfigError, MissingExtraError, SchemaError
@@ -69,11 +70,11 @@ def test_times_are_those_of_the_shops_clock(workbook: Path) -> None:
 
 def test_the_steps_are_seen_one_by_one(workbook: Path) -> None:
     log = datasets.online_retail(workbook)
-    cleaned = log.clean(*datasets.ONLINE_RETAIL_CLEANING).cleaning_report()
-    assert cleaned["step"].tolist() == [repr(step) for step in datasets.ONLINE_RETAIL_CLEANING]
+    cleaned = log.clean(*datasets.online_retail_cleaning()).cleaning_report()
+    assert cleaned["step"].tolist() == [repr(step) for step in datasets.online_retail_cleaning()]
     # 2 lines without customer, 1 repeated, no adjustment left, 1 postage, none without price
     assert cleaned["rows_dropped"].tolist() == [2, 1, 0, 1, 0]
-    literature = log.clean(*datasets.ONLINE_RETAIL_LITERATURE).cleaning_report()
+    literature = log.clean(*datasets.online_retail_cleaning("literature")).cleaning_report()
     assert literature["rows_dropped"].tolist() == [2, 1, 0]  # 1 cancellation
 
 
@@ -102,18 +103,18 @@ def test_online_retail_has_the_published_counts(shared_data: Path) -> None:
 def test_the_literatures_cleaning_of_online_retail(shared_data: Path) -> None:
     """397,884 lines and 4,338 customers, as published; 392,692 where repeated lines are dropped as well."""
     log = datasets.online_retail(shared_data / "online_retail" / "transactions.parquet")
-    literature = log.clean(*datasets.ONLINE_RETAIL_LITERATURE)
+    literature = log.clean(*datasets.online_retail_cleaning("literature"))
     kept = events(literature)
     assert len(kept) == 397_884
     assert kept["customer_id"].nunique() == 4_338
     assert (kept["amount"] > 0).all()
-    assert literature.clean(datasets.ONLINE_RETAIL_CLEANING[1]).facts.rows == 392_692
+    assert literature.clean(cm.DropDuplicates()).facts.rows == 392_692
 
 
 @pytest.mark.real
 def test_the_cleaning_of_online_retail_for_customer_models(shared_data: Path) -> None:
     log = datasets.online_retail(shared_data / "online_retail" / "transactions.parquet")
-    cleaned = log.clean(*datasets.ONLINE_RETAIL_CLEANING)
+    cleaned = log.clean(*datasets.online_retail_cleaning())
     assert cleaned.cleaning_report()["rows_after"].tolist() == [
         541_909 - 135_080,  # the published number of lines without customer
         401_604,  # 5,225 repeated lines of known customers, as the literature counts them
@@ -229,6 +230,14 @@ def test_a_file_of_another_data_set(tmp_path: Path) -> None:
         f"online_retail: {file} has no column 'invoice_no' and no 'stock_code' and no 'description' and no "
         "'quantity' and no 'invoice_date' and no 'unit_price' and no 'country'. It has: 'customer_id', 'date', "
         "'amount'. Rename them, or give the published file, like 'Online Retail.xlsx'."
+    )
+
+
+def test_an_unknown_purpose_of_cleaning() -> None:
+    with pytest.raises(ConfigError) as error:
+        datasets.online_retail_cleaning("customer")
+    assert str(error.value) == (
+        "online_retail_cleaning: no purpose 'customer'. Did you mean 'customers'? Use 'customers' or 'literature'."
     )
 
 

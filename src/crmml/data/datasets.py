@@ -1,9 +1,9 @@
 """Loaders of public data sets: downloaded from their authors, or read from a file that one already has.
 
 A loader gives the raw log, with everything that is odd in it. What the literature leaves out is left out by named
-steps that stand here as constants, so that each can be seen, counted and replaced:
+steps, so that each can be seen, counted and replaced:
 
-    log = crmml.datasets.online_retail("Online Retail.xlsx").clean(*crmml.datasets.ONLINE_RETAIL_CLEANING)
+    log = crmml.datasets.online_retail("Online Retail.xlsx").clean(*crmml.datasets.online_retail_cleaning())
     print(log.cleaning_report())
 """
 
@@ -16,48 +16,22 @@ from crmml.data.download import Source, download
 from crmml.data.log import InteractionLog
 from crmml.data.published import Published, read_published, require_xlsx
 from crmml.data.roles import Constant
+from crmml.errors import ConfigError, did_you_mean
 
-__all__ = [
-    "CDNOW",
-    "ONLINE_RETAIL",
-    "ONLINE_RETAIL_CLEANING",
-    "ONLINE_RETAIL_LITERATURE",
-    "Source",
-    "cdnow",
-    "online_retail",
-]
+__all__ = ["Source", "cdnow", "online_retail", "online_retail_cleaning"]
 
-#: UCI Machine Learning Repository, data set 352; CC BY 4.0.
+# UCI Machine Learning Repository, data set 352; CC BY 4.0.
 ONLINE_RETAIL = Source(
     url="https://archive.ics.uci.edu/static/public/352/online+retail.zip",
     member="Online Retail.xlsx",
     sha256="43465a06f2ccf7c8b5bd2892bc7defb52f97487934fe93b16ae4c3936424676d",
 )
 
-#: Bruce Hardie's page of data sets.
+# Bruce Hardie's page of data sets.
 CDNOW = Source(
     url="https://www.brucehardie.com/datasets/CDNOW_master.zip",
     member="CDNOW_master.txt",
     sha256="61fd6f7bf3497187a7ec0d9ff6a99b7568f1fe911a9f3665e02efecd6b34ed07",
-)
-
-#: What most papers on Online Retail do: known customers, no cancellations, a price. It keeps 397,884 lines of
-#: 4,338 customers. Prices are in thousandths of a pound at most, so that 0.001 is the least above zero.
-ONLINE_RETAIL_LITERATURE: tuple[CleaningStep, ...] = (
-    DropMissing("customer_id"),
-    Keep("event_type", values=["purchase"]),
-    KeepBetween("unit_price", minimum=0.001),
-)
-
-#: What customer models need: cancellations stay, as returns; repeated lines and lines that are no product go.
-#: Product codes begin with five digits: postage (POST, DOT, C2), fees (AMAZONFEE, BANK CHARGES, CRUK), discounts
-#: (D), manual corrections (M), samples (S) and vouchers (gift_...) do not. It keeps 399,656 lines of 4,362 customers.
-ONLINE_RETAIL_CLEANING: tuple[CleaningStep, ...] = (
-    DropMissing("customer_id"),
-    DropDuplicates(),
-    Keep("event_type", values=["purchase", "return"]),
-    Keep("item_id", pattern="^[0-9]{5}"),
-    KeepBetween("unit_price", minimum=0.001),
 )
 
 _ONLINE_RETAIL = Published(
@@ -98,7 +72,7 @@ def online_retail(
     quantity times unit price, in pounds, below zero for returns; `invoice_no` (the order), `description`,
     `unit_price` and `country` are attributes. Times are those of the shop's clock: zone Europe/London.
 
-    Nothing is left out here: see `ONLINE_RETAIL_CLEANING` and `ONLINE_RETAIL_LITERATURE`.
+    Nothing is left out here: that is for the steps of `online_retail_cleaning`.
 
     Args:
         path: the published `Online Retail.xlsx` (needs the extra `excel`), or a CSV or Parquet file with its columns
@@ -119,11 +93,6 @@ def online_retail(
         ...
     crmml.errors.ConfigError: online_retail: Online Retail.ods ends in none of .xlsx, .csv, .parquet. Give the path \
 of a file like 'Online Retail.xlsx'.
-    >>> for step in datasets.ONLINE_RETAIL_LITERATURE:
-    ...     step
-    DropMissing('customer_id')
-    Keep('event_type', values=['purchase'])
-    KeepBetween('unit_price', minimum=0.001)
     """
     if path is None:
         require_xlsx("online_retail")  # before 23 MB are downloaded in vain
@@ -142,6 +111,51 @@ of a file like 'Online Retail.xlsx'.
         quantity="quantity",
         timezone="Europe/London",
     )
+
+
+def online_retail_cleaning(purpose: str = "customers") -> tuple[CleaningStep, ...]:
+    """The steps that clean Online Retail: `log.clean(*online_retail_cleaning())`.
+
+    For "customers", what customer models need: known customers; each line once; purchases, and cancellations as
+    returns; products only; a price. Product codes begin with five digits; those of postage (POST, DOT, C2), fees
+    (AMAZONFEE, BANK CHARGES, CRUK), discounts (D), corrections by hand (M), samples (S) and vouchers (gift_...) do
+    not. It keeps 399,656 lines of 4,362 customers.
+
+    For "literature", what most papers do: known customers, no cancellations, a price. It keeps the published
+    397,884 lines of 4,338 customers.
+
+    Prices are in thousandths of a pound at most, so that 0.001 is the least above zero.
+
+    Args:
+        purpose: "customers" or "literature".
+
+    Raises:
+        ConfigError: another purpose.
+
+    >>> from crmml import datasets
+    >>> for step in datasets.online_retail_cleaning("literature"):
+    ...     step
+    DropMissing('customer_id')
+    Keep('event_type', values=['purchase'])
+    KeepBetween('unit_price', minimum=0.001)
+    """
+    known, priced = DropMissing("customer_id"), KeepBetween("unit_price", minimum=0.001)
+    steps: dict[str, tuple[CleaningStep, ...]] = {
+        "customers": (
+            known,
+            DropDuplicates(),
+            Keep("event_type", values=["purchase", "return"]),
+            Keep("item_id", pattern="^[0-9]{5}"),
+            priced,
+        ),
+        "literature": (known, Keep("event_type", values=["purchase"]), priced),
+    }
+    if purpose not in steps:
+        raise ConfigError(
+            f"online_retail_cleaning: no purpose {purpose!r}.{did_you_mean(str(purpose), steps)} "
+            "Use 'customers' or 'literature'."
+        )
+    return steps[purpose]
 
 
 def _kinds(lines: pd.DataFrame) -> "pd.Series[str]":

@@ -25,7 +25,7 @@ TIMEOUT = 30  # seconds without a sign of the server
 
 @dataclass(frozen=True)
 class Source:
-    """A file within a zip archive on the web.
+    """A file within a zip archive on the web: where a data set is downloaded from.
 
     The digest is that of the file, not of the archive: a publisher may pack the same file anew.
 
@@ -33,6 +33,13 @@ class Source:
         url: of the archive; http or https.
         member: name of the file within the archive.
         sha256: hexadecimal SHA-256 digest of the file.
+
+    >>> from crmml import datasets
+    >>> mirror = datasets.Source(
+    ...     url="https://mirror.example/online+retail.zip",
+    ...     member="Online Retail.xlsx",
+    ...     sha256="43465a06f2ccf7c8b5bd2892bc7defb52f97487934fe93b16ae4c3936424676d",
+    ... )  # for online_retail(source=mirror)
     """
 
     url: str
