@@ -24,9 +24,10 @@ class ALS(Recommender):
 
         sum over all cells of c (p - x'y)^2 + regularization (sum |x|^2 + sum |y|^2)
 
-    where p is 1 with a confidence c = 1 + alpha * weight in the cells with a weight above 0, and p is 0 with
-    c = 1 in all others. A recommendation's score is x'y. `similar_items` is the cosine of the item vectors,
-    in [-1, 1].
+    where p is 1 with a confidence c = 1 + alpha * weight in the cells with a weight above 0, and p is 0 with c
+    = 1 in all others. Weights should be about 1 in size: where most of alpha * weight is above 1e5 (amounts of
+    money, say), single precision cannot solve it, which is refused. A recommendation's score is x'y.
+    `similar_items` is the cosine of the item vectors, in [-1, 1].
 
     factors: length of the vectors. regularization: at least 0; not scaled by how often a customer or item
     occurs, so its best value grows with alpha and with the activity of the customers (try 1, 10, 100).
@@ -78,16 +79,12 @@ class ALS(Recommender):
 
     def _learn(self, matrix: InteractionMatrix) -> None:
         customers, items = self._factorise(_confidence(matrix.weights, self.alpha))
-        if not (np.isfinite(customers).all() and np.isfinite(items).all()):
-            raise DataError(
-                f"ALS.fit: the factors grew without bound (largest weight {matrix.weights.data.max():g}, "
-                f"alpha {self.alpha:g}). Use smaller weights or a smaller alpha."
-            )
         self.customer_factors_, self.item_factors_ = on_grid(customers), on_grid(items)
 
     def _factorise(self, confidence: csr_matrix) -> tuple[Factors, Factors]:
         try:
             from implicit.cpu.als import AlternatingLeastSquares
+            from implicit.recommender_base import ModelFitError
         except ImportError:
             raise MissingExtraError("ALS.fit", "implicit", extra="recommend") from None
         # Threaded BLAS on products this small is many times slower, and adds in another order on every machine.
@@ -100,7 +97,10 @@ class ALS(Recommender):
                 num_threads=1,
                 random_state=int(self.random_state),
             )
-            model.fit(confidence, show_progress=False)
+            try:
+                model.fit(confidence, show_progress=False)
+            except ModelFitError as problem:
+                raise DataError(f"ALS.fit: {problem}. Use a larger regularization or smaller weights.") from None
         return model.user_factors, model.item_factors
 
     def _rank(self, customers: NDArray[np.int64], k: int, exclude_seen: bool) -> Ranked:
@@ -158,10 +158,20 @@ def on_grid(factors: Factors) -> Factors:
 
 
 def _confidence(weights: csr_array, alpha: float) -> csr_matrix:
-    """1 + alpha * weight where there is a weight; a stored 0 is no preference, so it is left out."""
+    """1 + alpha * weight where there is a weight; a stored 0 is no preference, so it is left out.
+
+    Measured on MovieLens: at a typical confidence of 2e5 nine tenths of the recall are gone, and nothing says so.
+    """
     positive = csr_matrix(weights, copy=True)
     positive.eliminate_zeros()
-    positive.data = (1 + alpha * positive.data).astype(np.float32)
+    confidence = 1 + alpha * positive.data
+    typical, largest = float(np.median(confidence)), float(confidence.max())
+    if typical > 1e5 or largest > 1e20:
+        raise DataError(
+            f"ALS.fit: the confidences 1 + alpha * weight are too large to solve for (median {typical:g}, largest "
+            f"{largest:g}). Use weights of about 1, such as log1p of an amount, or a smaller alpha."
+        )
+    positive.data = confidence.astype(np.float32)
     return positive
 
 

@@ -31,6 +31,8 @@ def as_ids(values: Any, where: str) -> Ids:
     """
     if isinstance(values, (str, bytes)) or not hasattr(values, "__iter__"):
         raise SchemaError(f"{where}: {values!r} is not a list of ids. Use [{values!r}].")
+    if getattr(values, "ndim", 1) != 1:
+        raise SchemaError(f"{where}: an array of shape {values.shape} is not a list of ids. Use one dimension.")
     series = pd.Series(values if isinstance(values, (pd.Series, pd.Index, np.ndarray)) else list(values))
     if isinstance(series.dtype, pd.CategoricalDtype):
         series = series.astype(series.cat.categories.dtype)
