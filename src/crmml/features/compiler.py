@@ -225,10 +225,18 @@ class Plan:
             for filter_, name in self._pairs[of].items()
         )
         keys = [*(column(key) for key in KEYS), value]
-        grouped = exp.select(*keys, *youngest).from_(HISTORY).where(not_null(self._named(of)))
+        grouped = exp.select(*keys, *youngest).from_(HISTORY).where(not_null(self._named(of)), *self._of_any(of))
         yield Step(pairs, grouped.group_by(*[key.copy() for key in keys]))
         counts = (exp.alias_(value, name) for name, value in self._distinct[of].items())
         yield Step(self._distinct_step(of), group(pairs, KEYS, counts))
+
+    def _of_any(self, of: str) -> list[exp.Expr]:
+        """That an event meets one of the filters under which the values of a column are counted.
+
+        Only a saving: what meets none of them would be counted nowhere.
+        """
+        filters = [self.conditions(filter_) for filter_ in self._pairs[of]]
+        return [exp.or_(*(exp.and_(*conditions) for conditions in filters))] if all(filters) else []
 
     def _gap_steps(self, filter_: Filter, step: str, values: dict[str, exp.Expr]) -> Iterable[Step]:
         previous = exp.Window(
