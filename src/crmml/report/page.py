@@ -54,21 +54,28 @@ _SHOWN = {
 }
 
 
-def backtest_page(report: "BacktestReport") -> str:
-    """The whole page as text.
-
-    It needs no other file and no network, runs no script, and escapes every name that came from a log.
-    """
+def page(title: str, body: str) -> str:
+    """A whole page around `body`, which is HTML: it needs no other file and no network, and runs no script."""
     from crmml import __version__
 
-    title = escape(f"Backtest: {report.contender}")
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{title}</title>\n</head>\n<body>\n{backtest_body(report)}\n"
+        f"<title>{escape(title)}</title>\n</head>\n<body>\n{body}\n"
         f"<!-- crmml {escape(__version__)} -->\n</body>\n</html>\n"
     )
+
+
+def dressed(parts: Iterable[str]) -> str:
+    """Parts of HTML, each one closed in itself, in the style of the reports."""
+    styled = ['<div class="crmml-report">', f"<style>{_STYLE}</style>", *filter(None, parts), "</div>"]
+    return "\n".join(styled)
+
+
+def backtest_page(report: "BacktestReport") -> str:
+    """The whole page as text; every name that came from a log is escaped."""
+    return page(f"Backtest: {report.contender}", backtest_body(report))
 
 
 def backtest_body(report: "BacktestReport") -> str:
@@ -76,7 +83,6 @@ def backtest_body(report: "BacktestReport") -> str:
     mood = "" if report.comparison is None else report.comparison.verdict.replace(" ", "-")
     top = top_tenth(report)
     parts = [
-        f"<style>{_STYLE}</style>",
         f"<h1>Backtest of {escape(report.contender)}</h1>",
         _facts(report),
         f'<p class="verdict {mood}">{escape(verdict(report))}</p>',
@@ -89,7 +95,7 @@ def backtest_body(report: "BacktestReport") -> str:
         _table(*cutoff_rows(report)),
         _details(report),
     ]
-    return "\n".join(['<div class="crmml-report">', *filter(None, parts), "</div>"])
+    return dressed(parts)
 
 
 def _facts(report: "BacktestReport") -> str:
