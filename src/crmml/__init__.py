@@ -74,7 +74,7 @@ def __getattr__(name: str) -> Any:
     elif name in _MODULES:
         value = import_module(f"{__name__}.{_MODULES[name]}")
     else:
-        raise AttributeError(f"module 'crmml' has no attribute {name!r}{_hint(name)}")
+        raise AttributeError(f"module 'crmml' has no attribute {name!r}.{_hint(name)}")
     globals()[name] = value
     return value
 

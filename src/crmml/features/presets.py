@@ -26,6 +26,8 @@ from crmml.features.feature_set import FeatureSet
 if TYPE_CHECKING:
     from crmml.data.log import InteractionLog
 
+__all__ = ["rfm", "standard"]
+
 WINDOWS = ("30d", "90d", "180d", "365d")
 # More types or channels than these make columns that hardly any customer has.
 MAX_EVENT_TYPES = 5
