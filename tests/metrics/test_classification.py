@@ -30,11 +30,7 @@ def split(rows: Rows, need: tuple[int, ...] = (0, 1)) -> tuple[Any, Any]:
 
 def expected_over_tie_orders(y: Any, score: Any, measure: Callable[[list[Any]], float]) -> float:
     """The mean of `measure(labels in rank order)` over every order that agrees with the score."""
-    orders = [
-        order
-        for order in permutations(range(len(y)))
-        if all(score[a] >= score[b] for a, b in pairwise(order))
-    ]
+    orders = [order for order in permutations(range(len(y))) if all(score[a] >= score[b] for a, b in pairwise(order))]
     return mean(measure([y[i] for i in order]) for order in orders)
 
 
@@ -197,9 +193,7 @@ class TestLift:
 
 class TestGainsTable:
     def test_by_hand(self) -> None:
-        table = gains_table(
-            [1, 0, 1, 0, 0], [5, 4, 3, 2, 1], n_bins=2
-        )  # 3 rows with 2 ones, 2 rows with none
+        table = gains_table([1, 0, 1, 0, 0], [5, 4, 3, 2, 1], n_bins=2)  # 3 rows with 2 ones, 2 rows with none
         expected = pd.DataFrame(
             {
                 "customers": [3, 2],

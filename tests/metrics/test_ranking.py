@@ -145,6 +145,4 @@ def test_bad_values_are_named(metric: Metric, arguments: Any, message: str) -> N
 def test_bad_k_is_named(metric: Metric, k: Any) -> None:
     with pytest.raises(ConfigError) as caught:
         metric([{"a"}], [["a"]], k=k)
-    assert (
-        str(caught.value) == f"{metric.__name__}: k is {k!r}. Use a whole number of at least 1, such as k=10."
-    )
+    assert str(caught.value) == f"{metric.__name__}: k is {k!r}. Use a whole number of at least 1, such as k=10."

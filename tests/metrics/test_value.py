@@ -57,9 +57,7 @@ class TestNormalisedGini:
     def test_only_the_order_of_the_scores_and_the_shape_of_the_values_matter(self, rows: Rows) -> None:
         actual, score = split(rows)
         assert normalised_gini(actual, np.exp(score)) == normalised_gini(actual, score)
-        assert normalised_gini(3 * actual + 100, score) == pytest.approx(
-            normalised_gini(actual, score), abs=1e-9
-        )
+        assert normalised_gini(3 * actual + 100, score) == pytest.approx(normalised_gini(actual, score), abs=1e-9)
         assert normalised_gini(actual, -score) == pytest.approx(-normalised_gini(actual, score), abs=1e-12)
 
     @given(valued)
@@ -84,9 +82,7 @@ class TestSpearman:
     def test_a_constant_score_orders_nothing(self) -> None:
         assert spearman([1, 2, 3], [7, 7, 7]) == 0
 
-    @pytest.mark.parametrize(
-        ("score", "expected"), [([1, 2, 3], 1), ([3, 2, 1], -1), ([2, 1, 3], Fraction(1, 2))]
-    )
+    @pytest.mark.parametrize(("score", "expected"), [([1, 2, 3], 1), ([3, 2, 1], -1), ([2, 1, 3], Fraction(1, 2))])
     def test_by_hand(self, score: Any, expected: Any) -> None:
         # Without ties 1 - 6 sum(d^2) / (n (n^2 - 1)); the last: d = 1, 1, 0.
         assert spearman([10, 20, 30], score) == pytest.approx(float(expected), abs=1e-15)
@@ -196,7 +192,4 @@ def test_bad_values_are_named(call: Callable[[], object], message: str) -> None:
 def test_bad_parameter_is_named() -> None:
     with pytest.raises(ConfigError) as caught:
         decile_table([1, 2], [1, 2], n_bins=-1)
-    assert (
-        str(caught.value)
-        == "decile_table: n_bins is -1. Use a whole number of at least 1, such as n_bins=10."
-    )
+    assert str(caught.value) == "decile_table: n_bins is -1. Use a whole number of at least 1, such as n_bins=10."

@@ -1,0 +1,147 @@
+"""The lines of the recommenders whose fault would go unseen in a list: each mutant has to die."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from crmml.errors import DataError, SchemaError
+from crmml.recommend import als, base, ids, matrix, top
+from tests.models.mutants import dies
+from tests.recommend.blocks import two_blocks
+
+
+def matrix_of(module: ModuleType) -> matrix.InteractionMatrix:
+    table = pd.DataFrame({"customer_id": [1, 1, 2], "item_id": [5, 5, 7], "weight": [1.0, 2.0, 4.0]})
+    made: matrix.InteractionMatrix = module.InteractionMatrix.from_frame(table, "mutant")
+    return made
+
+
+def ties_at_the_border_go_by_item(module: ModuleType) -> None:
+    scores = np.zeros((1, 50))
+    scores[0, 49] = 1
+    assert module.top_k(scores, 3).item.tolist() == [49, 0, 1]
+
+
+def ties_inside_go_by_item(module: ModuleType) -> None:
+    assert module.top_k(np.array([[3.0, 1.0, 2.0, 2.0, 2.0]]), 4).item.tolist() == [0, 2, 3, 4]
+
+
+def what_is_not_available_is_left_out(module: ModuleType) -> None:
+    assert module.top_k(np.array([[-np.inf, 1.0]]), 2).item.tolist() == [1]
+
+
+def popular_items_without_the_seen(module: ModuleType) -> None:
+    known = matrix.InteractionMatrix.from_frame(two_blocks(), "mutant")
+    # The first customer took 1..5; of the items 2..5 and 8..11 seven customers took, 8 is the first unseen.
+    assert module.popular(known, np.array([0, 1]), 2, True).item.tolist() == [8, 9, 8, 9]
+    assert module.popular(known, np.array([-1]), 1, True).item.tolist() == [2]
+
+
+def popular_two_in_a_row(module: ModuleType) -> None:
+    known = matrix.InteractionMatrix.from_frame(two_blocks(), "mutant")
+    assert module.popular(known, np.array([0, -1]), 1, True).item.tolist() == [8, 2]
+
+
+def seen_items_do_not_come_back(module: ModuleType) -> None:
+    assert module.ALS(4).fit(two_blocks()).recommend([0], k=50)["item_id"].tolist()[0] == 0
+    assert not set(module.ALS(4).fit(two_blocks()).recommend([0], k=50)["item_id"]) & {1, 2, 3, 4, 5}
+
+
+def an_absence_says_one_and_a_weight_adds_to_it(module: ModuleType) -> None:
+    log = two_blocks().assign(weight=lambda t: 0.2 + t.index % 3)
+    model = module.ALS(4, iterations=300, alpha=1.0, regularization=0.5).fit(log)
+    x, y = model.customer_factors_.astype(float), model.item_factors_.astype(float)
+    for row, customer in zip(model.matrix_.weights.toarray(), x, strict=True):
+        confidence = 1 + row
+        normal = y.T @ (confidence[:, None] * y) + 0.5 * np.eye(4)
+        np.testing.assert_allclose(customer, np.linalg.solve(normal, y.T @ (confidence * (row > 0))), atol=1e-3)
+
+
+def products_are_exact(module: ModuleType) -> None:
+    random = np.random.default_rng(0)
+    x, y = (module.on_grid(random.normal(size=(50, 64)).astype(np.float32)).astype(float) for _ in "xy")
+    order = random.permutation(64)
+    assert (x @ y.T).tolist() == (x[:, order] @ y[:, order].T).tolist()
+
+
+def chunks_keep_their_rows(module: ModuleType) -> None:
+    def one(some: np.ndarray) -> top.Ranked:
+        return top.Ranked(np.arange(len(some)), some, some * 1.0)
+
+    found = module.in_chunks(np.arange(10), module.CELLS // 3, one)
+    assert found.row.tolist() == list(range(10))
+
+
+def rows_of_a_pair_add_up(module: ModuleType) -> None:
+    assert matrix_of(module).popularity.tolist() == [3.0, 4.0]
+
+
+def equal_popularity_goes_by_item(module: ModuleType) -> None:
+    table = pd.DataFrame({"customer_id": 1, "item_id": range(100), "weight": 1.0})
+    assert module.InteractionMatrix.from_frame(table, "mutant").popular.tolist() == list(range(100))
+
+
+def text_and_numbers_never_meet(module: ModuleType) -> None:
+    try:
+        module.look_up(pd.Index([5]), pd.Index(["5"]), "mutant")
+    except SchemaError:
+        return
+    raise AssertionError("no error")
+
+
+def a_nul_at_the_end_is_refused(module: ModuleType) -> None:
+    try:
+        found = module.to_array(module.as_ids(["a", "a\0"], "mutant"))
+    except DataError:
+        return
+    assert len(set(found)) == 2
+
+
+Check = Callable[[ModuleType], None]
+MUTANTS: dict[str, tuple[ModuleType, str, str, Check]] = {
+    "ties at the border by chance": (
+        top, "np.flatnonzero(at_border & (border.ravel() > -np.inf))", "[]", ties_at_the_border_go_by_item,
+    ),
+    "ties inside by chance": (top, "best.sort(axis=1)", "best[:] = best[:, ::-1]", ties_inside_go_by_item),
+    "what was seen is listed with -inf": (
+        top, "keep = found > -np.inf", "keep = found == found", what_is_not_available_is_left_out,
+    ),
+    "what one customer has seen is hidden from the next": (
+        base, "hidden[seen] = False", "pass", popular_two_in_a_row,
+    ),
+    "popular: the list is cut before the seen are left out": (
+        base, "matrix.popular[: k + len(seen)]", "matrix.popular[:k]", popular_items_without_the_seen,
+    ),
+    "chunks: rows count from 0 in each": (base, "row=part.row + i * size", "row=part.row", chunks_keep_their_rows),
+    "als: seen items come back": (
+        als, "scores[row, self.matrix_.seen(customer)] = -np.inf", "pass", seen_items_do_not_come_back,
+    ),
+    "als: the weight alone is the confidence": (
+        als, "confidence = 1 + alpha * positive.data", "confidence = alpha * positive.data",
+        an_absence_says_one_and_a_weight_adds_to_it,
+    ),
+    "als: factors off the grid": (
+        als, "return (np.round(factors / step) * step).astype(np.float32)", "return factors", products_are_exact,
+    ),
+    "matrix: only the last row of a pair counts": (
+        matrix, "np.add.reduceat(weights, first)", "weights[first]", rows_of_a_pair_add_up,
+    ),
+    "matrix: equal popularity by chance": (
+        matrix, "np.argsort(-self.popularity, kind=\"stable\")", "np.argsort(self.popularity)[::-1]",
+        equal_popularity_goes_by_item,
+    ),
+    "ids: 5 and '5' pass by each other": (
+        ids, "if is_text(known) != is_text(ids):", "if False:", text_and_numbers_never_meet,
+    ),
+    "ids: a NUL at the end is lost": (ids, "if text.endswith(\"\\0\"):", "if False:", a_nul_at_the_end_is_refused),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_mutant_dies(name: str, tmp_path: Path) -> None:
+    module, old, new, check = MUTANTS[name]
+    dies(check, module, old, new, tmp_path)
