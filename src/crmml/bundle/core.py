@@ -230,6 +230,8 @@ class Bundle:
         features = _built(document, "features", FeatureSet | Interactions, where)
         target = _built(document, "target", Target | None, where)
         model = _built(document, "model", object, where)
+        roles = _built(document, "roles", Roles, where)
+        cleaning = _built(document, "cleaning", list, where)
         state_arrays = {key: a for key, a in content.arrays.items() if not key.startswith(PREFIX)}
         probe = {key: array for key, array in content.arrays.items() if key.startswith(PREFIX)}
         _restore(model, {**document["state"], **content.texts, **state_arrays}, where)
@@ -238,10 +240,10 @@ class Bundle:
                 features,
                 target,
                 model,
-                roles=_built(document, "roles", Roles, where),
+                roles=roles,
                 training_cutoffs=document["training_cutoffs"],
                 metrics=document["metrics"],
-                cleaning=_built(document, "cleaning", list, where),
+                cleaning=cleaning,
                 fingerprint=document["fingerprint"],
             )
         except CrmmlError as error:

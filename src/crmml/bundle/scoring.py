@@ -62,7 +62,7 @@ def _answers(model: Any, task: str) -> bool:
     if task == "value":
         return bool(is_regressor(model))
     if task == "segment":
-        return hasattr(model, "predict") and not is_classifier(model) and not is_regressor(model)
+        return hasattr(model, "segment")
     return hasattr(model, "recommend")
 
 
@@ -95,7 +95,7 @@ def table_scores(model: Any, target: Any, rows: pd.DataFrame) -> Columns:
     intervals, `clv_lo` and `clv_hi`. No target: `segment`.
     """
     if target is None:
-        return {"segment": np.asarray(model.predict(rows))}
+        return {"segment": np.asarray(model.segment(rows))}
     if target.task == "binary":
         return {target.score_name: _probability_of_one(model, rows)}
     scores = {target.score_name: np.asarray(model.predict(rows))}
