@@ -22,6 +22,7 @@ from crmml.models._segmenter import Segmenter
 from crmml.models._state import StateReader
 
 _MOST_FOR_SILHOUETTE = 2_000
+_STARTS = 4
 
 
 class RFMSegmenter(TransformerMixin, Segmenter):  # type: ignore[misc]  # scikit-learn ships no types
@@ -150,7 +151,7 @@ class BehaviourSegmenter(ClusterMixin, Segmenter):  # type: ignore[misc]  # scik
     99 % quantiles, centred on its median and divided by its interquartile range over 1.349 (or by a third
     of its standard deviation, where that is greater: mostly-zero columns). A missing value is taken for
     the median. All of it is learned in `fit`. Then k-means (S. P. Lloyd, Least squares quantization in
-    PCM, 1982; scikit-learn's `KMeans`) from 10 seeded starts.
+    PCM, 1982; scikit-learn's `KMeans`) from 4 seeded starts.
 
     Segments are numbered by size, the largest is 0 (ties: by the centre's first differing column).
 
@@ -231,7 +232,7 @@ class BehaviourSegmenter(ClusterMixin, Segmenter):  # type: ignore[misc]  # scik
     def _centres(self, Z: Floats) -> Floats:
         """The centres in order: largest segment first."""
         self._refuse_fewer_than_segments(len(Z), "rows")
-        kmeans = KMeans(self.n_clusters, n_init=10, random_state=self.random_state)
+        kmeans = KMeans(self.n_clusters, n_init=_STARTS, random_state=self.random_state)
         with threadpool_limits(1), warnings.catch_warnings():  # sums over threads would depend on their number
             warnings.simplefilter("ignore", ConvergenceWarning)  # too few different rows: refused below
             centres: Floats = kmeans.fit(Z).cluster_centers_

@@ -25,6 +25,8 @@ class LifetimeValueRegressor(RegressorMixin, TableEstimator):  # type: ignore[mi
     between 1 and 2 has both (B. Jørgensen, Exponential dispersion models, 1987). Net spend can be negative
     where returns exceed purchases; **labels below 0 count as 0**, and predictions are never negative. The
     label is divided by its mean before training, so that the parameters do not depend on the currency.
+    So few and small trees stop short of the mean of skewed data: predictions are multiplied by the ratio of
+    all actual to all predicted spend, on rows that the predicting model had not seen.
 
     `predict_interval` is conformal: it uses predictions for rows that the predicting model had not seen
     (5 deterministic folds; above 20,000 rows as many as give that many). Where `X` has an index level
@@ -44,6 +46,7 @@ class LifetimeValueRegressor(RegressorMixin, TableEstimator):  # type: ignore[mi
 
     Attributes:
         label_mean_: Mean of the labels with those below 0 counted as 0, in their unit.
+        level_: Actual over predicted spend out of fold; 1 where there are no folds.
         feature_names_in_: Names of the columns of `fit`, where it got a table with names.
         n_features_in_: Number of columns.
 
@@ -111,11 +114,14 @@ class LifetimeValueRegressor(RegressorMixin, TableEstimator):  # type: ignore[mi
         spend = np.maximum(y.astype(np.float64), 0.0)
         self.label_mean_ = float(spend.mean())
         if self.label_mean_ == 0.0:  # nobody spent anything: there is nothing to learn, and 0 to expect
+            self.level_ = 1.0
             self._trees: Trees | None = None
             self._intervals = RatioIntervals.learn(np.zeros_like(spend), spend)
             return self
         trainer = TreeTrainer(X, spend / self.label_mean_, self._lightgbm(), n_jobs=self.n_jobs)
-        self._intervals = self._learn_intervals(trainer, X, spend, groups)
+        predicted, actual = self._out_of_fold(trainer, X, spend, groups)
+        self.level_ = float(actual.sum() / predicted.sum()) if actual.sum() > 0 else 1.0
+        self._intervals = RatioIntervals.learn(predicted * self.level_, actual)
         self._trees = trainer.train()
         return self
 
@@ -133,7 +139,7 @@ class LifetimeValueRegressor(RegressorMixin, TableEstimator):  # type: ignore[mi
 
         Conformal, apart by bins of the prediction (ten from 500 rows on), so that the top decile is
         covered as well as the whole. The expected spend always lies inside. Where the training rows are
-        too few for the coverage (below 19 for 0.9), `hi` is infinite: they cannot tell.
+        too few for the coverage (below 9 for 0.9), `hi` is infinite: they cannot tell.
 
         Args:
             X: As for `predict`.
@@ -151,7 +157,7 @@ class LifetimeValueRegressor(RegressorMixin, TableEstimator):  # type: ignore[mi
                 f"{type(self).__name__}.predict_interval: coverage={coverage!r} must be a number above 0 "
                 "and below 1. Use coverage=0.9."
             )
-        return self._intervals_of(self._spend("predict_interval", X), coverage)
+        return self._intervals.interval(self._spend("predict_interval", X), float(coverage))
 
     @property
     def feature_importances_(self) -> Floats:
@@ -159,14 +165,11 @@ class LifetimeValueRegressor(RegressorMixin, TableEstimator):  # type: ignore[mi
         check_is_fitted(self)
         return np.zeros(self.n_features_in_) if self._trees is None else self._trees.gains()
 
-    def _intervals_of(self, prediction: Floats, coverage: float) -> tuple[Floats, Floats]:
-        return self._intervals.interval(prediction, float(coverage))
-
     def _spend(self, method: str, X: Any) -> Floats:
         X = self._check_rows(method, X)
         if self._trees is None:
             return np.zeros(len(X))
-        return _money(self._trees, X, self.label_mean_, self.n_jobs)
+        return np.exp(self._trees.raw(X, self.n_jobs)) * (self.label_mean_ * self.level_)
 
     def _lightgbm(self) -> dict[str, Any]:
         return _REGULARISATION | {
@@ -179,23 +182,27 @@ class LifetimeValueRegressor(RegressorMixin, TableEstimator):  # type: ignore[mi
             "seed": self.random_state,
         }
 
-    def _learn_intervals(self, trainer: TreeTrainer, X: Floats, spend: Floats, groups: Ints | None) -> RatioIntervals:
+    def _out_of_fold(
+        self, trainer: TreeTrainer, X: Floats, spend: Floats, groups: Ints | None
+    ) -> tuple[Floats, Floats]:
+        """(predicted, actual) spend of rows that the predicting model was not trained on; maybe none."""
         n_groups = len(spend) if groups is None else int(groups.max()) + 1
-        n_folds = min(N_FOLDS, n_groups)
-        predictions: list[Floats] = [np.empty(0)]
-        actuals: list[Floats] = [np.empty(0)]
-        if n_folds >= 2:  # a single customer says nothing about another
-            folds = assign_folds(spend, groups, n_folds, self.random_state)
-            for train, test in held_out(folds, n_folds):
-                trees = trainer.train(train)
-                predictions.append(_money(trees, X[test], self.label_mean_, self.n_jobs))
-                actuals.append(spend[test])
-        return RatioIntervals.learn(np.concatenate(predictions), np.concatenate(actuals))
+        n_folds = min(N_FOLDS, n_groups)  # a single customer says nothing about another
+        predicted: list[Floats] = [np.empty(0)]
+        actual: list[Floats] = [np.empty(0)]
+        folds = assign_folds(spend, groups, n_folds, self.random_state)
+        for train, test in held_out(folds, n_folds):
+            if not spend[train].any():
+                continue  # the only spender is held out: nothing to train on
+            predicted.append(np.exp(trainer.train(train).raw(X[test], self.n_jobs)) * self.label_mean_)
+            actual.append(spend[test])
+        return np.concatenate(predicted), np.concatenate(actual)
 
     def _learned(self) -> State:
         return {
             "booster": None if self._trees is None else self._trees.text,
             "label_mean": self.label_mean_,
+            "level": self.level_,
             "interval_edges": self._intervals.edges,
             "interval_ratios": self._intervals.ratios,
             "interval_counts": self._intervals.counts,
@@ -203,6 +210,7 @@ class LifetimeValueRegressor(RegressorMixin, TableEstimator):  # type: ignore[mi
 
     def _checked_state(self, reader: StateReader, n_features: int) -> dict[str, Any]:
         mean = reader.number("label_mean", at_least=0.0)
+        level = reader.number("level", at_least=0.0)
         edges = reader.finite("interval_edges", (None,))
         counts = reader.array("interval_counts", "i", (len(edges) + 1,)).astype(np.int64)
         ratios = reader.finite("interval_ratios", (None,))
@@ -215,7 +223,8 @@ class LifetimeValueRegressor(RegressorMixin, TableEstimator):  # type: ignore[mi
         trees = None if mean == 0.0 else self._checked_trees(reader, n_features)
         if trees is None and reader.take("booster") is not None:
             reader.refuse("booster", "must be None where the mean of the labels is 0")
-        return {"label_mean_": mean, "_trees": trees, "_intervals": RatioIntervals(edges, ratios, counts)}
+        intervals = RatioIntervals(edges, ratios, counts)
+        return {"label_mean_": mean, "level_": level, "_trees": trees, "_intervals": intervals}
 
     def _checked_trees(self, reader: StateReader, n_features: int) -> Trees:
         text = reader.text("booster")
@@ -223,7 +232,3 @@ class LifetimeValueRegressor(RegressorMixin, TableEstimator):  # type: ignore[mi
         if problem is not None:
             reader.refuse("booster", f"is not a model text of this class: {problem}")
         return Trees(text)
-
-
-def _money(trees: Trees, X: Floats, unit: float, n_jobs: int) -> Floats:
-    return np.exp(trees.raw(X, n_jobs)) * unit
