@@ -1,0 +1,59 @@
+"""The examples run the whole way on real logs: from the raw file to scores, beside the simple rules."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def run(example: str, data: Path, folder: Path) -> str:
+    command = [sys.executable, str(ROOT / "examples" / example), str(data)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def scores(folder: Path, job: str) -> pd.DataFrame:
+    """The scores of a job, after checking the proof that they are whole."""
+    table = pd.read_parquet(folder / "scores" / job / "scores.parquet")
+    proof = json.loads((folder / "scores" / job / "_SUCCESS.json").read_text(encoding="utf-8"))
+    assert proof["rows"] == len(table)
+    return table
+
+
+@pytest.mark.slow
+@pytest.mark.real
+def test_online_retail(shared_data: Path, tmp_path: Path) -> None:
+    printed = run("online_retail.py", shared_data / "online_retail" / "transactions.parquet", tmp_path)
+    # Published: 541,909 lines, 135,080 of them without a customer.
+    assert "DropMissing('customer_id')       541909        135080      406829" in printed
+    for rule in ("recency rule", "last-period spend", "popularity rule"):
+        assert rule in printed
+    assert printed.count("Verdict:") == 3
+    churn = scores(tmp_path, "online_retail/churn")
+    assert churn["customer_id"].is_unique
+    assert churn["p_churn"].between(0, 1).all()
+    value = scores(tmp_path, "online_retail/value")
+    assert (value["clv_lo"] <= value["clv"]).all()
+    assert (value["clv"] <= value["clv_hi"]).all()
+    lists = scores(tmp_path, "online_retail/recommendations")
+    assert lists.groupby("customer_id")["rank"].max().max() == 10
+    assert not lists.duplicated(["customer_id", "item_id"]).any()
+    assert "Champions" in set(scores(tmp_path, "online_retail/segments")["segment"])
+    assert (tmp_path / "mlflow.db").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.real
+def test_cdnow(shared_data: Path, tmp_path: Path) -> None:
+    printed = run("cdnow.py", shared_data / "cdnow" / "transactions.parquet", tmp_path)
+    assert "customers       23,570" in printed  # published
+    assert printed.count("Verdict:") == 2
+    for job in ("churn", "value", "rfm", "behaviour"):
+        assert len(scores(tmp_path, f"cdnow/{job}")) == 23_570
+    assert (tmp_path / "mlflow.db").is_file()
