@@ -5,6 +5,7 @@ from importlib import import_module
 from typing import Any
 
 import pandas as pd
+import pytest
 
 import crmml
 from crmml.recommend.base import Recommender
@@ -56,3 +57,14 @@ def _subclasses(kind: type) -> set[type]:
 
 def _home(name: str) -> str:
     return crmml._HOME_OF.get(name, "")
+
+
+RECOMMENDERS = public_recommenders()
+each = pytest.mark.parametrize("kind", RECOMMENDERS.values(), ids=list(RECOMMENDERS))
+
+
+def text_of(exception: type[Exception], call: Callable[[], object]) -> str:
+    """The whole message of the error in which the call ends."""
+    with pytest.raises(exception) as caught:
+        call()
+    return str(caught.value)

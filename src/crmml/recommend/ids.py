@@ -41,7 +41,7 @@ def as_ids(values: Any, where: str) -> Ids:
         raise DataError(
             f"{where}: {len(missing)} of {len(series)} ids are missing, first in row {missing[0]}. Drop these rows."
         )
-    kind = pd.api.types.infer_dtype(series, skipna=False)
+    kind = "string" if series.dtype == "str" else pd.api.types.infer_dtype(series, skipna=False)
     if kind == "empty" or not len(series):
         return cast(Ids, pd.Index(series))
     if kind == "integer":
@@ -137,12 +137,12 @@ def _integers(series: pd.Series, where: str) -> NDArray[Any]:
 
 
 def _texts(series: pd.Series, where: str) -> Ids:
-    texts = series.tolist()
-    for row, text in enumerate(texts):
-        # Arrays of fixed-width unicode drop NULs at the end: two different ids would become one.
-        if text.endswith("\0"):
-            raise DataError(f"{where}: the id {text!r} in row {row} ends in a NUL character. Strip it.")
     try:
-        return cast(Ids, pd.Index(texts, dtype="str"))
+        texts = series.astype("str")
     except UnicodeEncodeError as problem:
         raise DataError(f"{where}: the id {problem.object!r} is not valid Unicode. Repair its encoding.") from None
+    # Arrays of fixed-width unicode drop NULs at the end: two different ids would become one.
+    cut = np.flatnonzero(texts.str.endswith("\0"))
+    if len(cut):
+        raise DataError(f"{where}: the id {shown(texts, cut[0])} in row {cut[0]} ends in a NUL character. Strip it.")
+    return pd.Index(texts)
