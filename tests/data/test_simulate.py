@@ -229,6 +229,13 @@ def test_sessions_run_visit_view_cart_purchase(seed: int) -> None:
         last[customer, None if kind == "visit" else item, kind] = event["timestamp"]
 
 
+def test_no_session_runs_past_drop_out_or_the_end(big: Simulated) -> None:
+    """Of 20,000 customers, about 5 are in a session of 8 minutes when they leave: small logs would not show it."""
+    lives = with_truth(big.events, big, ["dropout"])
+    assert (lives["timestamp"] < END).all()
+    assert set(lives.loc[lives["timestamp"] > lives["dropout"], "event_type"]) == {"return"}
+
+
 def test_missing_values_stand_where_an_event_has_none(big: Simulated) -> None:
     columns = ["item_id", "amount", "quantity", "order_id", "rating"]
     has = big.events[columns].notna().groupby(big.events["event_type"], observed=True).mean()
@@ -253,6 +260,13 @@ def test_missing_values_stand_where_an_event_has_none(big: Simulated) -> None:
 def test_the_clock_runs_one_day_a_day_on_the_mean_of_four_years() -> None:
     clock = Clock(pd.Timestamp("2023-01-01", tz="UTC"), 1461.0)  # four years with one leap day = 4 x 365.25
     assert isclose(float(clock.busy(np.array([1461.0]))[0]), 1461.0, rel_tol=1e-6)
+
+
+def test_the_clock_never_reaches_the_end() -> None:
+    for length in (1.0, 731.0, 36525.0, 365250.0):
+        clock = Clock(pd.Timestamp("1023-01-01", tz="UTC"), length)
+        moment = float(clock.moment(clock.busy(np.array([length])))[0])
+        assert int(moment * 86_400_000_000) < length * 86_400_000_000  # in microseconds, as times are kept
 
 
 def test_the_clock_knows_the_date_and_the_hour_of_its_start() -> None:

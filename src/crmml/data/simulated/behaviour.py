@@ -39,11 +39,11 @@ TROUBLE_RATING = 2.5  # points less in a survey then
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class _Sessions:
-    """Times at which customers look for something; `limit` is when the customer or the log ends."""
+    """Times at which customers look for something, from `time` to `end`."""
 
     customer: Ints
     time: Floats
-    length: Floats
+    end: Floats
     buys: npt.NDArray[np.bool_]
     online: npt.NDArray[np.bool_]
     channel: npt.NDArray[np.int8]
@@ -51,7 +51,8 @@ class _Sessions:
 
     def at(self, which: npt.NDArray[np.bool_] | Ints, part: Floats | float) -> Floats:
         """The time at which a part of the session has passed."""
-        return self.time[which] + part * self.length[which]
+        time, end = self.time[which], self.end[which]
+        return np.minimum(time + part * (end - time), end)  # rounding must not carry it over the end
 
 
 def draw_events(customers: Customers, items: Items, clock: Clock, rng: np.random.Generator) -> Events:
@@ -59,7 +60,7 @@ def draw_events(customers: Customers, items: Items, clock: Clock, rng: np.random
 
     Nothing happens at or after the end of the log, and nothing after a customer's drop-out except returns.
     """
-    limit = np.minimum(customers.dropout, clock.days)
+    limit = np.minimum(customers.dropout, clock.last)
     sessions = _draw_sessions(customers, items, clock, limit, rng)
     purchases = _purchases(sessions, customers, items, rng)
     parts = [
@@ -90,7 +91,7 @@ def _draw_sessions(
     return _Sessions(
         customer=customer,
         time=time,
-        length=np.minimum(rng.exponential(SESSION, size), limit[customer] - time),
+        end=np.minimum(time + rng.exponential(SESSION, size), limit[customer]),
         buys=buys,
         online=ONLINE[channel],
         channel=channel,

@@ -32,6 +32,11 @@ class Clock:
     start: pd.Timestamp
     days: float
 
+    @property
+    def last(self) -> float:
+        """The last moment before the end of the log: under a microsecond, or a few for a span of years."""
+        return self.days * (1 - 1e-13)
+
     @cached_property
     def _grid(self) -> Floats:
         """Hours since `start`, in days, to the first hour at or after the end."""
@@ -54,4 +59,4 @@ class Clock:
 
     def moment(self, busy: Floats) -> Floats:
         """The time at which busy time has reached `busy`; always before the end of the log."""
-        return np.minimum(np.interp(busy, self._busy, self._grid), np.nextafter(self.days, 0))
+        return np.minimum(np.interp(busy, self._busy, self._grid), self.last)
