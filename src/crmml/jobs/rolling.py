@@ -138,7 +138,9 @@ def _check_rows(split: _Split, target: Target) -> None:
             raise DataError(
                 f"all {len(y):,} labels as of {what} are {y.iloc[0]:g}, so there is nothing to tell apart."
             )
-        if target.task == "value" and y.sum() <= 0:
-            raise DataError(
-                f"the {len(y):,} labels as of {what} sum to {y.sum():g}, and an error relative to that means nothing."
-            )
+    total = split.y_test.sum()
+    if target.task == "value" and total <= 0:
+        raise DataError(
+            f"the {len(split.y_test):,} labels as of this cutoff sum to {total:g}, and an error relative to that "
+            "means nothing."
+        )
