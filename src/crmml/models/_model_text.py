@@ -5,6 +5,7 @@ must be exactly of the form that this package writes: one plain tree per round, 
 leaves, every array as long as its tree, every child visited once.
 """
 
+import math
 import re
 
 # The header, in order; None where the value is checked apart.
@@ -36,9 +37,18 @@ _TREE_KEYS = {**_SINGLE, **_PER_SPLIT, **_PER_LEAF}
 # Bits: 1 categorical (never written here), 2 missing goes left, 4 and 8 how a missing value is marked.
 _DECISIONS = {0, 2, 4, 6, 8, 10}
 _WHOLE = re.compile(r"-?\d{1,18}")
-_DECIMAL = re.compile(r"-?(\d+\.?\d*(e[-+]?\d+)?|inf|nan)", re.IGNORECASE)
-_END = "end of trees"
+_DECIMAL = re.compile(r"-?(\d+\.?\d*(e[-+]?\d{1,3})?|inf|nan)", re.IGNORECASE)
+_RANGE = re.compile(rf"none|\[{_DECIMAL.pattern}:{_DECIMAL.pattern}\]", re.IGNORECASE)
+_END = "end of trees\n"
 _MOST_LEAVES = 1_000_000
+
+
+def shortened(text: str) -> str:
+    """What LightGBM writes, without the importances and parameters that follow the trees.
+
+    Prediction does not need them, and what is not stored need not be trusted.
+    """
+    return text[: text.index(_END) + len(_END)]
 
 
 def problem_of(text: str, n_features: int, objective: str) -> str | None:
@@ -47,9 +57,9 @@ def problem_of(text: str, n_features: int, objective: str) -> str | None:
     Args:
         text: The text.
         n_features: The number of columns that the model must read.
-        objective: The start of the objective's line, e.g. "binary".
+        objective: The objective as LightGBM writes it, e.g. "binary sigmoid:1".
 
-    >>> problem_of("treasure", 3, "binary")
+    >>> problem_of("treasure", 3, "tweedie")
     "it does not start with the line 'tree'"
     """
     try:
@@ -77,24 +87,20 @@ def _check(text: str, n_features: int, objective: str) -> None:
         f"it reads {header['max_feature_idx']} + 1 columns, not {n_features}",
     )
     _demand(
-        header["objective"].split(" ")[0] == objective,
+        header["objective"] == objective,
         f"its objective is {header['objective']!r}, not {objective!r}",
     )
-    for key in ("feature_names", "feature_infos"):
-        count = len(header[key].split(" "))
-        _demand(count == n_features, f"{key} has {count} entries, not {n_features}")
+    names = " ".join(f"Column_{number}" for number in range(n_features))
+    _demand(header["feature_names"] == names, "feature_names are not Column_0, Column_1, ...")
+    ranges = header["feature_infos"].split(" ")
+    _demand(
+        len(ranges) == n_features and all(_RANGE.fullmatch(known) for known in ranges),
+        f"feature_infos are not {n_features} ranges",
+    )
     trees, end, tail = body.partition(_END)
-    _demand(end == _END, f"the line {_END!r} is missing")
+    _demand(end == _END, f"the line {_END.strip()!r} is missing")
+    _demand(tail == "", f"something follows {_END.strip()!r}")
     _check_trees(trees, header["tree_sizes"], n_features)
-    _demand(_TAIL.fullmatch(tail) is not None, f"what follows {_END!r} is not what LightGBM writes")
-
-
-# Importances, parameters as "[name: value]", and no categories of a data frame.
-_TAIL = re.compile(
-    r"\n\nfeature_importances:\n(Column_\d+=[-+.\de]+\n)*"
-    r"\nparameters:\n(\[\w+: [^\n\[\]]*\]\n)*\nend of parameters\n"
-    r"\npandas_categorical:(null|\[\])\n"
-)
 
 
 def _check_trees(text: str, sizes: str, n_features: int) -> None:
@@ -126,7 +132,8 @@ def _check_tree(block: str, number: int, n_features: int) -> None:
             # A tree without a split leaves out the weight of its only leaf.
             _demand(length == count or (n_leaves == 1 and length == 0), f"{key} has {length} values, not {count}")
     _demand(len(tree["leaf_value"].split()) == n_leaves, "it has no leaf value")
-    _demand(not re.search("inf|nan", tree["leaf_value"], re.IGNORECASE), "a leaf value is not finite")
+    finite = all(math.isfinite(float(value)) for value in tree["leaf_value"].split())
+    _demand(finite, "a leaf value is not finite")
     features = [int(value) for value in tree["split_feature"].split()]
     _demand(all(0 <= feature < n_features for feature in features), f"it splits on a column beyond {n_features}")
     decisions = {int(value) for value in tree["decision_type"].split()}
@@ -147,7 +154,8 @@ def _check_children(tree: dict[str, str], n_leaves: int) -> None:
 
 def _check_numbers(key: str, text: str, kind: type) -> None:
     pattern = _WHOLE if kind is int else _DECIMAL
-    bad = next((word for word in text.split(" ") if word and not pattern.fullmatch(word)), None)
+    words = text.split(" ") if text or key in _SINGLE else []  # nothing is no number
+    bad = next((word for word in words if not pattern.fullmatch(word)), None)
     _demand(bad is None, f"{key} holds {bad!r}")
 
 

@@ -11,6 +11,7 @@ import lightgbm as lgb
 import numpy as np
 
 from crmml.models._base import Floats, Ints
+from crmml.models._model_text import shortened
 
 # One seed, no race between threads, one histogram layout: the same trees on every run.
 _DETERMINISTIC = {"deterministic": True, "force_row_wise": True, "feature_pre_filter": False, "verbosity": -1}
@@ -62,7 +63,8 @@ class TreeTrainer:
             data, count = self._data, self._n_rows
         else:
             data, count = self._data.construct().subset(rows.tolist()), len(rows)
-        return Trees(lgb.train(self._for(count), data, self._rounds).model_to_string())
+        booster = lgb.train(self._for(count), data, self._rounds)
+        return Trees(shortened(booster.model_to_string()))
 
     def _for(self, n_rows: int) -> dict[str, Any]:
         fitting = {"min_data_in_leaf": rows_in_leaf(self._min_rows, n_rows)}

@@ -212,7 +212,7 @@ class ChurnClassifier(ClassifierMixin, TableEstimator):  # type: ignore[misc]  #
         if slope < 0:
             reader.refuse("calibration", f"must not turn the ranking round, but its slope is {slope}")
         text = reader.text("booster")
-        problem = problem_of(text, n_features, "binary")
+        problem = problem_of(text, n_features, "binary sigmoid:1")
         if problem is not None:
             reader.refuse("booster", f"is not a model text of this class: {problem}")
         return {"_trees": Trees(text), "classes_": classes, "slope_": slope, "intercept_": intercept}
