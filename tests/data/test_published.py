@@ -99,6 +99,13 @@ def test_every_second_survives_a_spreadsheet(tmp_path_factory: pytest.TempPathFa
     assert read_published(file, LINES)["invoice_date"].tolist() == [pd.Timestamp(when)]
 
 
+@pytest.mark.parametrize("hair", ["07:59:59.999997", "08:00:00", "08:00:00.000003"])
+def test_a_time_that_is_a_hair_off_is_the_second_that_was_meant(tmp_path: Path, hair: str) -> None:
+    EXPECTED.assign(invoice_date=pd.Timestamp(f"2010-12-01 {hair}")).to_parquet(tmp_path / "lines.parquet")
+    read = read_published(tmp_path / "lines.parquet", LINES)
+    assert read["invoice_date"].tolist() == [pd.Timestamp("2010-12-01 08:00:00")] * 3
+
+
 # What goes wrong ----------------------------------------------------------------------------------------------
 
 
