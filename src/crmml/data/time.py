@@ -15,7 +15,7 @@ AsOf = str | date | datetime | pd.Timestamp
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
 _UNITS = {"s": SECOND, "m": 60 * SECOND, "h": 3600 * SECOND, "d": DAY, "w": 7 * DAY}
-_DURATION = re.compile(r"(\d+)([smhdw])")
+_DURATION = re.compile(r"([0-9]+)([smhdw])")
 # Words people try, and what they should write.
 _WORDS = {"day": "d", "week": "w", "hour": "h", "minute": "m", "min": "m", "second": "s", "sec": "s"}
 _CALENDAR = {"month": 30, "mo": 30, "quarter": 91, "q": 91, "year": 365, "y": 365, "yr": 365}
@@ -91,11 +91,6 @@ def moments_of(as_of: AsOf | Iterable[AsOf], what: str = "as_of") -> tuple[pd.Ti
         if before == after:
             raise ConfigError(f"{what} {spoken(after)} stands in the list twice. Leave one of them out.")
     return tuple(moments)
-
-
-def microseconds_of(moment: pd.Timestamp) -> int:
-    """Microseconds since 1970-01-01 UTC."""
-    return int(moment.as_unit("us").value)
 
 
 def spoken(moment: pd.Timestamp) -> str:

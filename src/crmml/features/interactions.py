@@ -44,7 +44,7 @@ class Interactions(Definition):
         super().__post_init__()
         if self.weights is not None and (not isinstance(self.weights, Mapping) or not self.weights):
             raise ConfigError(
-                f"Interactions: weights must be a mapping, not {self.weights!r}. Use {{'purchase': 1}}."
+                f"Interactions: weights must be a mapping, not {self.weights!r}. Use weights={{'purchase': 1}}."
             )
         for kind, weight in (self.weights or {}).items():
             if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 < weight < float("inf"):
