@@ -28,7 +28,7 @@ def log_of(frame: pd.DataFrame, **roles: str | None) -> cm.InteractionLog:
     mapping: dict[str, str | None] = {
         "customer_id": "u", "timestamp": "t", "event_type": "k", "amount": "a", "item_id": "i",
     }  # fmt: skip
-    return cm.InteractionLog(frame, **{**mapping, **roles})  # type: ignore[arg-type]
+    return cm.InteractionLog(frame, **{**mapping, **roles})
 
 
 def test_a_good_log_is_ready_for_everything() -> None:

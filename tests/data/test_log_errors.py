@@ -142,16 +142,15 @@ CASES: dict[str, tuple[Callable[[], Any], type[cm.CrmmlError], str]] = {
         "Give a log with at least one event.",
     ),
     "missing ids": (
-        lambda: build(FRAME.assign(u=[1, None, 2])),
+        lambda: build(FRAME.assign(u=objects([1, None, 2]))),
         cm.DataError,
         "InteractionLog: 1 of 3 events have no customer_id (column 'u'). Drop them: "
         "log.clean(DropMissing('customer_id')).",
     ),
     "missing times": (
-        lambda: build(FRAME.assign(t=[pd.NaT, TIMES[1], TIMES[2]])),
+        lambda: build(FRAME.assign(t=pd.Series([pd.NaT, TIMES[1], TIMES[2]]))),
         cm.DataError,
-        "InteractionLog: 1 of 3 events have no timestamp (column 't'). Drop them: "
-        "log.clean(DropMissing('timestamp')).",
+        "InteractionLog: 1 of 3 events have no timestamp (column 't'). Drop them: log.clean(DropMissing('timestamp')).",
     ),
     "times in the year 1": (
         lambda: build(FRAME.assign(t=objects([datetime(1, 1, 1, tzinfo=UTC), *TIMES[1:].to_pydatetime()]))),

@@ -26,9 +26,7 @@ def test_both_ends_are_cutoffs_if_the_steps_hit_them() -> None:
 
 
 def test_cutoffs_of_a_zone_are_midnights_there() -> None:
-    assert days(cm.cutoffs("2024-01-01", "2024-01-01", every="1d", timezone="Europe/Berlin")) == [
-        "2023-12-31 23:00:00"
-    ]
+    assert days(cm.cutoffs("2024-01-01", "2024-01-01", every="1d", timezone="Europe/Berlin")) == ["2023-12-31 23:00:00"]
 
 
 @pytest.mark.parametrize(

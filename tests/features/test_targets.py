@@ -136,8 +136,8 @@ def test_a_horizon_up_to_the_last_event_is_allowed_and_observed_until_moves_the_
     [
         (
             lambda: cm.build_dataset(LATE, [cm.Count()], cm.Churn("30d", event_type="purchse"), AS_OF),
-            "Churn('30d', event_type='purchse'): event type 'purchse' never occurs in the log. Did you mean 'purchase'? "
-            "It has: 'other' (1), 'purchase' (1).",
+            "Churn('30d', event_type='purchse'): event type 'purchse' never occurs in the log. Did you mean "
+            "'purchase'? It has: 'other' (1), 'purchase' (1).",
         ),
         (
             lambda: cm.build_dataset(LATE, [cm.Count()], cm.NextItems("30d"), AS_OF),
