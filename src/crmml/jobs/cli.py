@@ -1,0 +1,219 @@
+"""The command `crmml`: the jobs from a shell, with a configuration file in place of Python.
+
+A configuration is the call: its keys are the keyword arguments of the jobs, its values what one would write in
+Python. Exit codes: 0 done, 1 something in the input is wrong (one message on standard error), 2 wrong usage.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from crmml import __version__
+from crmml.errors import CrmmlError
+
+DONE, WRONG_INPUT, INTERRUPTED = 0, 1, 130
+
+# Command -> (what it does, more about it, examples). The tests run every example.
+_COMMANDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "demo": (
+        "run everything once, on a simulated log with known truth",
+        "Simulates a log, checks it, backtests churn and value beside simple rules, finds segments, recommends, "
+        "trains, tracks, scores, and compares the scores with the truth. Writes only below --out.",
+        ("crmml demo --out demo",),
+    ),
+    "check": (
+        "what is in a log, what is wrong with it, and what it is ready for",
+        "Takes a configuration, or a log file (Parquet or CSV) and the names of its columns.",
+        (
+            "crmml check configs/churn.yaml",
+            "crmml check demo/events.parquet --customer-id customer_id --timestamp timestamp --event-type event_type",
+        ),
+    ),
+    "train": (
+        "fit the model of a configuration and save it as a bundle",
+        "Trains on all cutoffs of the configuration. A bundle is a folder that holds everything it takes to score.",
+        ("crmml train configs/churn.yaml --out demo/bundles/churn",),
+    ),
+    "backtest": (
+        "how good would the scores have been, at earlier cutoffs, beside simple rules",
+        "Trains and scores at every cutoff of the configuration, never with data from after it.",
+        ("crmml backtest configs/value.yaml --html demo/value.html",),
+    ),
+    "score": (
+        "score the customers of a log with a bundle, into Parquet",
+        "The log is a file with the columns of the training log, or the log of a configuration.",
+        ("crmml score demo/bundles/churn demo/events.parquet --as-of 2024-12-01 --out demo/scores/churn",),
+    ),
+    "show": (
+        "a configuration with every default written out, or what is in a bundle",
+        "What is printed for a configuration is a configuration again, and means the same.",
+        ("crmml show configs/churn.yaml", "crmml show demo/bundles/churn"),
+    ),
+    "sql": (
+        "the SQL that builds the features of a configuration",
+        "One text, made of named steps, for DuckDB or another engine.",
+        ("crmml sql configs/churn.yaml --as-of 2024-06-01", "crmml sql configs/churn.yaml --dialect spark"),
+    ),
+}
+_ROLES = ("item-id", "amount", "quantity", "channel", "event-id", "recorded-at")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code.
+
+    >>> main(["--version"])
+    Traceback (most recent call last):
+        ...
+    SystemExit: 0
+    """
+    arguments = vars(_parser().parse_args(argv))
+    command, debug = arguments.pop("command"), arguments.pop("debug", False)
+    try:
+        _function(command)(**arguments)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has seen enough (`crmml sql ... | head`); say nothing more, also at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except Exception as error:
+        if debug:
+            raise
+        print(f"crmml: {_message(error)}", file=sys.stderr)
+        return WRONG_INPUT
+    return DONE
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, CrmmlError):
+        return str(error)
+    return (
+        f"unexpected {type(error).__name__}: {error}. "
+        "This is a mistake in crmml: run it again with --debug, and report what that prints."
+    )
+
+
+def _function(command: str) -> Callable[..., object]:
+    # Here, so that `crmml --help` does not wait for the heavy packages.
+    from crmml.jobs import commands, demo
+
+    functions: dict[str, Callable[..., object]] = {
+        "demo": demo.demo,
+        "check": commands.check,
+        "train": commands.train_config,
+        "backtest": commands.backtest_config,
+        "score": commands.score_log,
+        "show": commands.show,
+        "sql": commands.sql,
+    }
+    return functions[command]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="crmml",
+        description="Customer insight from raw interaction logs.",
+        epilog="Begin with `crmml demo`. Every command explains itself: `crmml train --help`.",
+    )
+    parser.add_argument("--version", action="version", version=f"crmml {__version__}")
+    _add_debug(parser, default=False)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    adders = (_add_demo, _add_check, _add_train, _add_backtest, _add_score, _add_show, _add_sql)
+    for (name, (summary, more, examples)), add in zip(_COMMANDS.items(), adders, strict=True):
+        command = commands.add_parser(
+            name,
+            help=summary,
+            description=f"{summary[0].upper()}{summary[1:]}. {more}",
+            epilog="\n".join(["examples:", *(f"  {example}" for example in examples)]),
+            formatter_class=_Help,
+        )
+        _add_debug(command, default=argparse.SUPPRESS)
+        add(command)
+    return parser
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Wraps the description, and leaves the examples as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if text.startswith("examples:"):
+            return super()._fill_text(text, width, indent)
+        return argparse.HelpFormatter._fill_text(self, text, width, indent)
+
+
+def _add_debug(parser: argparse.ArgumentParser, *, default: bool | str) -> None:
+    parser.add_argument("--debug", action="store_true", default=default, help="show the traceback of an error")
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", metavar="CONFIG", help="a YAML file, such as configs/churn.yaml")
+
+
+def _add_store(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--tracking-uri", metavar="URI", help="the MLflow store (default: MLFLOW_TRACKING_URI, or ./mlflow.db)"
+    )
+
+
+def _add_demo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", metavar="FOLDER", default="demo", help="where to write (default: demo)")
+    parser.add_argument(
+        "--customers", metavar="N", type=int, default=2000, help="size of the simulated log (default: 2000)"
+    )
+    parser.add_argument("--seed", metavar="N", type=int, default=1, help="another seed, another log (default: 1)")
+
+
+def _add_check(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="CONFIG|FILE", help="a YAML file, or a log as Parquet or CSV")
+    parser.add_argument("--customer-id", metavar="COLUMN", help="the column with the customer's id")
+    parser.add_argument("--timestamp", metavar="COLUMN", help="the column with the time of the event")
+    parser.add_argument("--event-type", metavar="COLUMN", help="the column with the kind of event")
+    parser.add_argument("--constant", metavar="TYPE", help="the one kind of event, where there is no such column")
+    for role in _ROLES:
+        parser.add_argument(f"--{role}", metavar="COLUMN", help=f"the column with the {role.replace('-', ' ')}")
+    parser.add_argument("--timezone", metavar="ZONE", help="the zone of times without one, such as Europe/Berlin")
+    parser.add_argument("--horizon", metavar="DURATION", help="how far ahead labels will look, such as 60d")
+    parser.add_argument("--window", metavar="DURATION", help="how far back activity counts, such as 180d")
+
+
+def _add_train(parser: argparse.ArgumentParser) -> None:
+    _add_config(parser)
+    parser.add_argument("--out", metavar="BUNDLE", required=True, help="the folder of the bundle")
+    parser.add_argument("--overwrite", action="store_true", help="replace the bundle that is there")
+    parser.add_argument(
+        "--backtest",
+        action="store_true",
+        dest="backtest_first",
+        help="backtest first, and keep the metrics in the bundle",
+    )
+    parser.add_argument("--experiment", metavar="NAME", help="also track the bundle in this MLflow experiment")
+    _add_store(parser)
+
+
+def _add_backtest(parser: argparse.ArgumentParser) -> None:
+    _add_config(parser)
+    parser.add_argument("--html", metavar="FILE", help="write the report with its pictures as a page")
+
+
+def _add_score(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("bundle", metavar="BUNDLE|URI", help="a folder, or a URI such as models:/m-...")
+    parser.add_argument("source", metavar="CONFIG|FILE", help="a YAML file, or a log as Parquet or CSV")
+    parser.add_argument("--as-of", metavar="TIME", required=True, help="the cutoff, such as 2024-10-01")
+    parser.add_argument("--out", metavar="FOLDER", required=True, help="where the scores are written")
+    _add_store(parser)
+
+
+def _add_show(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="CONFIG|BUNDLE|URI", help="a YAML file, a bundle's folder, or its URI")
+    parser.add_argument(
+        "--expand", action="store_true", help="write the features of a preset out; this reads the log"
+    )
+    _add_store(parser)
+
+
+def _add_sql(parser: argparse.ArgumentParser) -> None:
+    _add_config(parser)
+    parser.add_argument("--dialect", default="duckdb", help="duckdb, spark, ... (default: duckdb)")
+    parser.add_argument("--as-of", metavar="TIME", help="the cutoff (default: all cutoffs of the configuration)")

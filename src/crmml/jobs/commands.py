@@ -1,0 +1,219 @@
+"""What each command of `crmml` does: read a configuration, run the job, print what came of it."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from crmml.bundle import Bundle
+from crmml.data.log import InteractionLog
+from crmml.data.roles import Constant, Roles
+from crmml.data.time import spoken
+from crmml.errors import ConfigError, did_you_mean
+from crmml.features.feature_set import as_feature_set
+from crmml.features.interactions import Interactions
+from crmml.jobs.backtest import backtest
+from crmml.jobs.score import score
+from crmml.jobs.tracking import load_bundle, track
+from crmml.jobs.train import train
+from crmml.spec import completed, from_data, read_config, to_data
+from crmml.yaml_text import write_yaml
+
+# The keyword arguments of the jobs; `clean` is a list of what InteractionLog.clean takes.
+KEYS = ("log", "clean", "features", "target", "model", "as_of")
+_YAML = (".yaml", ".yml")
+
+
+def check(
+    *, source: str, horizon: str | None, window: str | None, constant: str | None, **columns: str | None
+) -> None:
+    """`crmml check`."""
+    given = {role: column for role, column in columns.items() if column is not None}
+    asked: dict[str, Any] = {}
+    if _is_config(source):
+        if given or constant is not None:
+            raise ConfigError(f"{source}: a configuration names the columns itself. Leave these options out.")
+        config = _config(source, "check", needs=("log",), takes=("clean", "target"))
+        log, asked = _log(config), _asked(config.get("target"))
+    else:
+        log = InteractionLog.from_roles(source, _roles(source, given, constant))
+    asked |= {name: value for name, value in (("horizon", horizon), ("window", window)) if value is not None}
+    print(log.check(**asked))
+
+
+def train_config(
+    *,
+    config: str,
+    out: str,
+    overwrite: bool,
+    backtest_first: bool,
+    experiment: str | None,
+    tracking_uri: str | None,
+) -> None:
+    """`crmml train`."""
+    arguments = _arguments(config, "train", train)
+    report = None
+    if backtest_first:
+        report = backtest(**arguments)
+        print(report, end="\n\n")
+    bundle = train(**arguments)
+    if report is not None:
+        bundle.metrics = report.metrics
+    folder = bundle.save(out, overwrite=overwrite)
+    print(_lines([*_summary(bundle), ("saved in", folder)]))
+    if experiment is not None:
+        uri = track(bundle, report, experiment=experiment, tracking_uri=tracking_uri)
+        print(_lines([("tracked as", uri)]))
+
+
+def backtest_config(*, config: str, html: str | None) -> None:
+    """`crmml backtest`."""
+    report = backtest(**_arguments(config, "backtest", backtest))
+    print(report)
+    if html is not None:
+        print(f"\n{_lines([('written', report.to_html(html))])}")
+
+
+def score_log(*, bundle: str, source: str, as_of: str, out: str, tracking_uri: str | None) -> None:
+    """`crmml score`."""
+    loaded = load_bundle(bundle, tracking_uri=tracking_uri)
+    if _is_config(source):
+        # Without `clean`: the bundle cleans a log as it was cleaned in training.
+        log = _config(source, "score", needs=("log",))["log"]
+    else:
+        log = InteractionLog.from_roles(source, loaded.roles)
+    print(_lines([("written", score(loaded, log, as_of, out))]))
+
+
+def show(*, source: str, expand: bool, tracking_uri: str | None) -> None:
+    """`crmml show`."""
+    if not _is_config(source):
+        if expand:
+            raise ConfigError(f"{source}: --expand is for a configuration. A bundle shows all its features.")
+        bundle = load_bundle(source, tracking_uri=tracking_uri)
+        print(_lines([*_summary(bundle), *_definitions(bundle)]))
+        return
+    data = _checked(source)
+    # Built although only data is shown, so that a wrong value is found; the log's file need not be there.
+    from_data({key: value for key, value in data.items() if key != "log"}, source)
+    if expand and isinstance(data.get("features"), str):
+        log = _log(_config(source, "show --expand", needs=("log",), takes=("clean",)))
+        data["features"] = to_data(as_feature_set(data["features"], log))
+    print(write_yaml({key: completed(value, f"{source}: {key}") for key, value in data.items()}), end="")
+
+
+def sql(*, config: str, dialect: str, as_of: str | None) -> None:
+    """`crmml sql`."""
+    takes = ("clean", "as_of") if as_of is None else ("clean",)
+    built = _config(config, "sql", needs=("log", "features"), takes=takes)
+    features, log = built["features"], _log(built)
+    if isinstance(features, Interactions):
+        raise ConfigError(
+            f"{config}: features is {features!r}, which is no table of features. "
+            "Use a configuration with features, such as `features: rfm`."
+        )
+    cutoffs = built.get("as_of") if as_of is None else as_of
+    if cutoffs is None:
+        raise ConfigError(f"{config}: the key 'as_of' is missing. Add it, or use --as-of 2024-10-01.")
+    print(as_feature_set(features, log).sql(log, cutoffs, dialect=dialect))
+
+
+# Reading a configuration ----------------------------------------------------------------------------------
+
+
+def _is_config(source: str) -> bool:
+    return Path(source).suffix.lower() in _YAML
+
+
+def _checked(path: str) -> dict[str, Any]:
+    """The data of a configuration, with keys that exist."""
+    data = read_config(path)
+    for key in data:
+        if key not in KEYS:
+            hint = did_you_mean(key, KEYS) or f" The keys are: {', '.join(KEYS)}."
+            raise ConfigError(f"{path}: no key '{key}'.{hint}")
+    return data
+
+
+def _config(path: str, command: str, *, needs: tuple[str, ...], takes: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The values of the keys that a command needs, or takes where they are there; no other is built."""
+    data = _checked(path)
+    missing = [key for key in needs if key not in data]
+    if missing:
+        raise ConfigError(
+            f"{path}: the key '{missing[0]}' is missing. crmml {command} needs {', '.join(needs)}: "
+            f"add `{missing[0]}: ...`."
+        )
+    wanted = {key: data[key] for key in data if key in {*needs, *takes}}
+    built: dict[str, Any] = from_data(wanted, path)
+    if not isinstance(built["log"], InteractionLog):
+        raise ConfigError(f"{path}: log is {built['log']!r}. Use `log: {{InteractionLog: {{source: ...}}}}`.")
+    return built
+
+
+def _arguments(path: str, command: str, job: Callable[..., Any]) -> dict[str, Any]:
+    """The keyword arguments of a job; a configuration without a target has none, as segments."""
+    parameters = inspect.signature(job).parameters
+    needs = tuple(key for key in KEYS if key in parameters and key != "target")
+    built = _config(path, command, needs=needs, takes=("clean", "target"))
+    log = _log(built)
+    return {"target": None} | {key: built[key] for key in built if key in parameters} | {"log": log}
+
+
+def _log(built: Mapping[str, Any]) -> InteractionLog:
+    log: InteractionLog = built["log"]
+    steps = built.get("clean") or []
+    return log.clean(*(steps if isinstance(steps, list) else [steps])) if steps else log
+
+
+def _asked(target: Any) -> dict[str, Any]:
+    """What `check` is asked: the target's horizon, window and event."""
+    if target is None:
+        return {}
+    event_type = target.event_type if isinstance(target.event_type, str) else None
+    asked = {"horizon": target.horizon, "window": target.active_within, "event_type": event_type}
+    return {name: value for name, value in asked.items() if value is not None}
+
+
+def _roles(source: str, given: dict[str, str], constant: str | None) -> Roles:
+    for role in ("customer_id", "timestamp"):
+        if role not in given:
+            option = f"--{role.replace('_', '-')}"
+            raise ConfigError(
+                f"{source}: which column is the {role}? Add {option} and the name of the column, "
+                f"for example {option} {role}; or give a configuration (.yaml) that says so."
+            )
+    if constant is None:
+        return Roles(**given)
+    if "event_type" in given:
+        raise ConfigError(f"{source}: --event-type and --constant exclude each other. Leave one of them out.")
+    return Roles(**given, event_type=Constant(constant))
+
+
+# Printing -------------------------------------------------------------------------------------------------
+
+
+def _summary(bundle: Bundle) -> list[tuple[str, object]]:
+    """What a bundle is, and how good it was."""
+    return [
+        ("model_id", bundle.model_id),
+        ("model", " ".join(repr(bundle.model).split())),
+        ("target", repr(bundle.target)),
+        ("trained as of", ", ".join(spoken(cutoff) for cutoff in bundle.training_cutoffs)),
+        *((name, f"{value:.4g}") for name, value in bundle.metrics.items() if isinstance(value, float)),
+    ]
+
+
+def _definitions(bundle: Bundle) -> list[tuple[str, object]]:
+    """What a bundle reads: the log, its cleaning, its features one by one."""
+    features = bundle.features
+    each = [features] if isinstance(features, Interactions) else list(features)
+    return [
+        ("log", repr(bundle.roles)),
+        *(("cleaned by", repr(step)) for step in bundle.cleaning),
+        *(("" if number else "features", repr(feature)) for number, feature in enumerate(each)),
+    ]
+
+
+def _lines(pairs: Sequence[tuple[str, object]]) -> str:
+    return "\n".join(f"{name:<15} {text}" for name, text in pairs)
