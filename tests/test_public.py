@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import crmml
+from tools.stubs import STUB, stub
 
 ROOT = Path(__file__).resolve().parents[1]
 API = ROOT / "docs" / "api.md"
@@ -77,9 +78,7 @@ def test_every_public_method_has_a_docstring(name: str) -> None:
 
 @pytest.mark.parametrize("name", [*crmml.__all__, *public_members()])
 def test_every_public_name_is_in_the_documentation(name: str) -> None:
-    assert re.search(rf"`{re.escape(name)}\b", API.read_text("utf-8")), (
-        f"docs/api.md does not mention `{name}`"
-    )
+    assert re.search(rf"`{re.escape(name)}\b", API.read_text("utf-8")), f"docs/api.md does not mention `{name}`"
 
 
 def test_the_documentation_names_nothing_that_is_not_there() -> None:
@@ -177,9 +176,7 @@ def texts() -> dict[str, str]:
 
 
 def test_no_file_is_longer_than_400_lines() -> None:
-    long = {
-        name: text.count("\n") for name, text in texts().items() if name.endswith((".py", ".md", ".yaml"))
-    }
+    long = {name: text.count("\n") for name, text in texts().items() if name.endswith((".py", ".md", ".yaml"))}
     assert {name: lines for name, lines in long.items() if lines >= 400} == {}
 
 
@@ -198,3 +195,8 @@ def test_every_module_can_be_imported_alone() -> None:
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
         if name != "crmml.__main__":
             assert isinstance(importlib.import_module(name), ModuleType)
+
+
+def test_type_checkers_see_every_public_name() -> None:
+    """The stub is what the table says; `python -m tools.stubs` writes it."""
+    assert STUB.read_text(encoding="utf-8") == stub()

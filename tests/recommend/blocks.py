@@ -56,7 +56,7 @@ def _subclasses(kind: type) -> set[type]:
 
 
 def _home(name: str) -> str:
-    return crmml._HOME_OF.get(name, "")
+    return str(crmml._HOME_OF.get(name, ""))
 
 
 RECOMMENDERS = public_recommenders()

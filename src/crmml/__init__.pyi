@@ -1,0 +1,71 @@
+# Made by `python -m tools.stubs` from the table in __init__.py.
+
+from crmml import metrics as metrics
+from crmml.bundle import Bundle as Bundle
+from crmml.data import datasets as datasets
+from crmml.data.cleaning import (
+    Drop as Drop,
+    DropDuplicates as DropDuplicates,
+    DropMissing as DropMissing,
+    Keep as Keep,
+    KeepBetween as KeepBetween,
+)
+from crmml.data.log import InteractionLog as InteractionLog
+from crmml.data.roles import Constant as Constant, Roles as Roles
+from crmml.data.simulate import simulate_log as simulate_log
+from crmml.errors import (
+    BundleError as BundleError,
+    ConfigError as ConfigError,
+    CrmmlError as CrmmlError,
+    DataError as DataError,
+    LeakageError as LeakageError,
+    MissingExtraError as MissingExtraError,
+    SchemaError as SchemaError,
+)
+from crmml.features import presets as presets
+from crmml.features.aggregates import (
+    Count as Count,
+    Gap as Gap,
+    Latest as Latest,
+    Max as Max,
+    Mean as Mean,
+    Min as Min,
+    NUnique as NUnique,
+    Recency as Recency,
+    Share as Share,
+    Std as Std,
+    Sum as Sum,
+    Tenure as Tenure,
+    Trend as Trend,
+)
+from crmml.features.cutoffs import cutoffs as cutoffs
+from crmml.features.datasets import Dataset as Dataset, build_dataset as build_dataset, build_features as build_features
+from crmml.features.feature_set import FeatureSet as FeatureSet
+from crmml.features.interactions import (
+    Interactions as Interactions,
+    build_interactions as build_interactions,
+    build_next_items as build_next_items,
+)
+from crmml.features.targets import (
+    Churn as Churn,
+    NextItems as NextItems,
+    Population as Population,
+    Repurchase as Repurchase,
+    Rule as Rule,
+    Spend as Spend,
+)
+from crmml.jobs.backtest import backtest as backtest
+from crmml.jobs.score import score as score
+from crmml.jobs.tracking import track as track
+from crmml.jobs.train import train as train
+from crmml.models.churn import ChurnClassifier as ChurnClassifier
+from crmml.models.segments import BehaviourSegmenter as BehaviourSegmenter, RFMSegmenter as RFMSegmenter
+from crmml.models.value import LifetimeValueRegressor as LifetimeValueRegressor
+from crmml.recommend.als import ALS as ALS
+from crmml.recommend.popularity import Popularity as Popularity
+from crmml.report.backtest import BacktestReport as BacktestReport
+from crmml.spec import dump_yaml as dump_yaml, from_data as from_data, load_config as load_config, to_data as to_data
+from crmml.yaml_text import load_yaml as load_yaml
+
+__version__: str
+__all__: list[str]
