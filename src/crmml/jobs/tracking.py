@@ -122,14 +122,41 @@ def load_bundle(source: Bundle | str | Path, *, tracking_uri: str | None = None)
         with _mlflow("load_bundle()"), _typed(f"{text}: {store}"):
             from mlflow.artifacts import download_artifacts
 
-            _client(store)
-            root = Path(
-                download_artifacts(artifact_uri=text, dst_path=scratch, tracking_uri=store, registry_uri=store)
-            )
+            location = _location(_client(store), text)
+            root = Path(download_artifacts(artifact_uri=location, dst_path=scratch, tracking_uri=store))
         return Bundle.load(_bundle_folder(root, text))
 
 
 # Reading --------------------------------------------------------------------------------------------------
+
+
+def _location(client: Any, uri: str) -> str:
+    """Where the files of a model are; asked of this client, because MLflow's own resolver asks the global store."""
+    kind, _, rest = uri.partition(":/")
+    first, _, second = rest.strip("/").partition("/")
+    if kind == "runs":
+        return _location_in_run(client, first, second)
+    if second:
+        return _resolved(client, client.get_model_version_download_uri(first, second))
+    name, at, alias = first.partition("@")
+    if at:
+        version = client.get_model_version_by_alias(name, alias).version
+        return _resolved(client, client.get_model_version_download_uri(name, version))
+    return str(client.get_logged_model(first).artifact_location)
+
+
+def _resolved(client: Any, source: str) -> str:
+    """A registered version points at files, or at the model that was registered."""
+    return _location(client, source) if _URI.fullmatch(source) else source
+
+
+def _location_in_run(client: Any, run: str, name: str) -> str:
+    found = client.get_run(run)
+    for output in found.outputs.model_outputs:
+        model = client.get_logged_model(output.model_id)
+        if model.name == name:
+            return str(model.artifact_location)
+    return f"{found.info.artifact_uri}/{name}"
 
 
 def _bundle_folder(root: Path, uri: str) -> Path:
