@@ -70,3 +70,13 @@ def copied(folder: Path, name: str) -> Path:
     target = folder.with_name(name)
     shutil.copytree(folder, target)
     return target
+
+
+OLD_FORMATS = Path(__file__).parent
+KEPT = ["churn", "value", "rfm", "popularity"]
+
+if __name__ == "__main__":  # a new format: write its bundles, to be kept for ever
+    from crmml.bundle.format import FORMAT
+
+    for kept in KEPT:
+        print(bundle(kept).save(OLD_FORMATS / f"format_{FORMAT}" / kept))

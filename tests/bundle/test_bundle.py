@@ -86,9 +86,7 @@ def test_the_scores_are_those_of_the_model_on_the_table_it_was_trained_on() -> N
 
 def test_the_population_is_drawn_anew_at_scoring() -> None:
     """Customer 1 buys on day 0 only, customer 2 on days 0 and 50; active within 30 days of day 60 is only 2."""
-    events = pd.DataFrame(
-        {"customer_id": [1, 2, 2, 3], "day": [0, 0, 50, 60], "event_type": "purchase", "amount": 1.0}
-    )
+    events = pd.DataFrame({"customer_id": [1, 2, 2, 3], "day": [0, 0, 50, 60], "event_type": "purchase", "amount": 1.0})
     events["timestamp"] = pd.Timestamp("2024-01-01") + pd.to_timedelta(events.pop("day"), unit="D")
     roles = dict.fromkeys(["customer_id", "timestamp", "event_type", "amount"])
     small = cm.InteractionLog(events, **{name: name for name in roles}, timezone="UTC")
@@ -246,8 +244,7 @@ def test_nothing_is_replaced_without_being_asked(tmp_path: Path) -> None:
     with pytest.raises(cm.ConfigError) as caught:
         bundle("value").save(folder)
     assert str(caught.value) == (
-        f"{folder}: there is a bundle already. Give another path, or replace it with "
-        f"save('{folder}', overwrite=True)."
+        f"{folder}: there is a bundle already. Give another path, or replace it with save('{folder}', overwrite=True)."
     )
     bundle("value").save(folder, overwrite=True)
     assert cm.Bundle.load(folder).target == cm.Spend("60d")
