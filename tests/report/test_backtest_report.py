@@ -140,17 +140,23 @@ def test_the_top_of_the_list_in_words() -> None:
     scores = rows_of(CUTOFFS[0], "m", "model", y, np.linspace(1, 0, 20), of="binary")
     # the first 2 of 20 are ones: 100 % against 4/20, and 2 of 4
     sentence = (
-        "The tenth with the highest score: 100.0 % churned, 5.00 times the average. "
-        "It holds 50.0 % of all who churned."
+        "The tenth with the highest score: 100.0 % churned, 5.00 times the average. It holds 50.0 % of all who churned."
     )
     assert sentence in " ".join(str(report_of(scores, "binary")).split())
     other = report_of(scores, "binary", target="Subscribed('30d')")
-    assert "100.0 % positive, 5.00 times the average. It holds 50.0 % of all positives." in " ".join(
-        str(other).split()
-    )
+    assert "100.0 % positive, 5.00 times the average. It holds 50.0 % of all positives." in " ".join(str(other).split())
     spent = scores.assign(y=np.where(y == 1, 10.0, 0.0), score=np.linspace(20, 1, 20), probability=np.nan)
     sentence = "The tenth with the highest prediction spent 10.00 each (predicted 19.50): 50.0 % of all value."
     assert sentence in str(report_of(spent, "value", target="Spend('90d')"))
+
+
+def test_what_the_rule_does_better_is_not_hidden() -> None:
+    """The model orders better, and its probabilities are worse: both are said."""
+    scores = two_cutoffs()
+    scores["probability"] = np.where(scores["kind"] == "model", 1 - scores["y"], scores["y"]).astype(float)
+    text = " ".join(str(report_of(scores, "binary")).split())
+    assert "Behind the same rule in Brier (on 2 of 2), calibr. error (on 2 of 2). Mean over" in text
+    assert "Behind" not in str(report_of(two_cutoffs(), "binary"))
 
 
 def test_a_model_without_rules_stands_alone() -> None:

@@ -45,6 +45,19 @@ class BacktestReport:
         skipped: hold-outs that could not be measured, with the reason.
         warnings: what a careful reader should look into, such as a score that is too good to be true.
         k: length of the recommended lists.
+
+    >>> import crmml as cm
+    >>> log = cm.simulate_log(300, seed=1).log
+    >>> churn = cm.Churn("60d", event_type="purchase", active_within="180d")
+    >>> model = cm.ChurnClassifier(num_iterations=20)
+    >>> report = cm.backtest(log, "rfm", churn, model, ["2024-01-01", "2024-03-01", "2024-05-01"])
+    >>> print(report)  # doctest: +ELLIPSIS
+    Backtest of ChurnClassifier(num_iterations=20)
+      predicts  Churn('60d', event_type='purchase', active_within='180d')
+      held out  2 cutoffs, 2024-03-01 to 2024-05-01
+    ...
+    >>> report.summary.loc[0, ["contender", "metric", "cutoffs"]].tolist()
+    ['ChurnClassifier', 'auc', 2]
     """
 
     task: str

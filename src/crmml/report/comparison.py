@@ -41,11 +41,14 @@ class Comparison:
 
     @property
     def verdict(self) -> Literal["better", "no better", "worse"]:
-        """ "better" if the interval lies on the good side of 0 and most cutoffs agree; "worse" likewise."""
+        """What customers and cutoffs agree on.
+
+        "better" if the interval lies on the good side of 0 and two thirds of the cutoffs agree; "worse" likewise.
+        """
         gains = sorted(self.measure.cost(0.0) - self.measure.cost(end) for end in (self.low, self.high))
-        if gains[0] > 0 and 2 * self.wins > self.cutoffs:
+        if gains[0] > 0 and 3 * self.wins >= 2 * self.cutoffs:
             return "better"
-        if gains[1] < 0 and 2 * self.wins < self.cutoffs:
+        if gains[1] < 0 and 3 * self.wins <= self.cutoffs:
             return "worse"
         return "no better"
 
@@ -64,7 +67,9 @@ class Comparison:
         count = "on the only cutoff" if only else f"on {self.wins} of {self.cutoffs} cutoffs"
         if self.verdict == "better" or only:
             return f"{self.verdict} than the {self.rule} {count}: {mean} ({interval})"
-        return f"{self.verdict} than the {self.rule}: better {count}, {mean} ({interval})"
+        clear = self.verdict == "no better" and not self.low <= 0 <= self.high
+        doubt = ", but the cutoffs disagree" if clear else ""
+        return f"{self.verdict} than the {self.rule}: better {count}, {mean} ({interval}){doubt}"
 
 
 def best_rule(table: pd.DataFrame, measure: Measure) -> str | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from crmml.errors import MissingExtraError
-from crmml.report.text import cutoff_rows, day, head_lines, means_rows, top_tenth, verdict
+from crmml.report.text import capital, cutoff_rows, day, head_lines, means_rows, top_tenth, verdict
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -91,7 +91,7 @@ def backtest_body(report: "BacktestReport") -> str:
         _list("Hold-outs skipped", [f"{day(one.as_of)}: {one.reason}" for one in report.skipped]),
         _means(report),
         _pictures(report),
-        f"<h2>{escape(report.measures[0].label)}, cutoff by cutoff</h2>",
+        f"<h2>{escape(capital(report.measures[0].label))}, cutoff by cutoff</h2>",
         _table(*cutoff_rows(report)),
         _details(report),
     ]

@@ -12,7 +12,7 @@ import pandas as pd
 
 from crmml.errors import MissingExtraError
 from crmml.metrics import calibration_table, decile_table, gains_table
-from crmml.report.text import contenders, day, outcome, paired
+from crmml.report.text import capital, contenders, day, outcome, paired
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 MODEL, RULE, OTHER, GREY = "#0072B2", "#D55E00", "#009E73", "#767676"
 _SIZE = (6.4, 4.2)
-_MODEL_LINE: dict[str, Any] = {"color": MODEL, "marker": "o", "linewidth": 2, "markersize": 6}
+_MODEL_LINE: dict[str, Any] = {"color": MODEL, "marker": "o", "linewidth": 2, "markersize": 6, "zorder": 3}
 _RULE_LINE: dict[str, Any] = {
     "color": RULE,
     "marker": "s",
@@ -53,7 +53,7 @@ def backtest_figures(report: "BacktestReport") -> "dict[str, Figure]":
 def over_cutoffs(report: "BacktestReport") -> "Figure":
     """The deciding metric at every hold-out cutoff: the model beside the best rule."""
     measure = report.measures[0]
-    figure, axes = _figure(f"{_capital(measure.label)} at every hold-out cutoff", "", measure.label)
+    figure, axes = _figure(f"{capital(measure.label)} at every hold-out cutoff", "", measure.label)
     model = report.table[report.table["kind"] == "model"]
     times = [moment.tz_localize(None) for moment in model["as_of"]]
     axes.plot(times, model[measure.name], label=report.contender, **_MODEL_LINE)
@@ -72,13 +72,13 @@ def gains(report: "BacktestReport") -> "Figure":
     what = "value" if report.task == "value" else _those_who(outcome(report))
     figure, axes = _figure(f"Share of {what} found by the top of the list", "Top of the list", f"Share of {what}")
     model, rule = _sides(report)
-    perfect = model["y"].to_numpy()
-    axes.plot(*_gains_curve(perfect, perfect), color=GREY, linewidth=1, linestyle=":", label="perfect order")
-    line: dict[str, Any] = {"linewidth": 2, "color": MODEL}
+    line: dict[str, Any] = {"linewidth": 2, "color": MODEL, "zorder": 3}
     axes.plot(*_gains_curve(model["y"].to_numpy(), model["score"].to_numpy()), label=report.contender, **line)
     if rule is not None:
         line = {"linewidth": 1.5, "color": RULE, "linestyle": (0, (4, 2))}
         axes.plot(*_gains_curve(rule["y"].to_numpy(), rule["score"].to_numpy()), label=_rule_label(report), **line)
+    perfect = model["y"].to_numpy()
+    axes.plot(*_gains_curve(perfect, perfect), color=GREY, linewidth=1, linestyle=":", label="perfect order")
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, label="random order")
     _percent(axes, x=True, y=True)
     axes.set_xlim(0, 1)
@@ -118,7 +118,7 @@ def calibration(report: "BacktestReport") -> "Figure":
     _dress(below, "", f"Predicted probability ({_noun(word)})", "Customers")
     model, rule = _sides(report)
     ends = [0.0]
-    for side, label, line in ((rule, _rule_label(report), _RULE_LINE), (model, report.contender, _MODEL_LINE)):
+    for side, label, line in ((model, report.contender, _MODEL_LINE), (rule, _rule_label(report), _RULE_LINE)):
         if side is None:
             continue
         table = calibration_table(side["y"], side["probability"])
@@ -255,10 +255,6 @@ def _gains_curve(y: "np.ndarray[Any, Any]", score: "np.ndarray[Any, Any]") -> tu
 
 def _rule_label(report: "BacktestReport") -> str:
     return f"best rule: {(report.best_rule or '').removesuffix(' rule')}"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _those_who(word: str) -> str:

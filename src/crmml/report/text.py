@@ -33,9 +33,23 @@ def verdict(report: "BacktestReport") -> str:
     if report.comparison is None:
         return f"Verdict: {report.contender} stands alone: the target names no rule to compare it with."
     sentence = f"Verdict: {report.comparison}."
+    behind = _behind(report)
+    if behind:
+        sentence += f" Behind the same rule in {', '.join(behind)}."
     if len(report.cutoffs) == 1:
         sentence += " One cutoff says little about other seasons: add earlier or later ones."
     return sentence
+
+
+def _behind(report: "BacktestReport") -> list[str]:
+    """The other measures in which the best rule wins at least two thirds of the cutoffs, and how often it does."""
+    found = []
+    for measure in report.measures[1:]:
+        pair = paired(report, measure)
+        lost = sum(measure.is_better(theirs, mine) for mine, theirs in zip(pair["model"], pair["rule"], strict=True))
+        if 3 * lost >= 2 * len(pair):
+            found.append(f"{measure.label} (on {lost} of {len(pair)})")
+    return found
 
 
 def outcome(report: "BacktestReport") -> str:
@@ -118,6 +132,15 @@ def day(moment: pd.Timestamp) -> str:
     return f"{moment:%Y-%m-%d}" if moment == moment.normalize() else f"{moment:%Y-%m-%d %H:%M}"
 
 
+def capital(text: str) -> str:
+    """The text with a capital first letter, as in a heading.
+
+    >>> capital("norm. Gini")
+    'Norm. Gini'
+    """
+    return text[:1].upper() + text[1:]
+
+
 def aligned(rows: Sequence[Sequence[str]], *, left: int = 1, gap: int = 2) -> list[str]:
     """Rows as lines of equal columns: the first `left` columns to the left, the others to the right.
 
@@ -185,7 +208,7 @@ def _means(report: "BacktestReport") -> str:
 
 def _by_cutoff(report: "BacktestReport") -> str:
     header, rows = cutoff_rows(report)
-    return "\n".join([f"{report.measures[0].label}, cutoff by cutoff", *aligned([header, *rows])])
+    return "\n".join([f"{capital(report.measures[0].label)}, cutoff by cutoff", *aligned([header, *rows])])
 
 
 def cutoff_rows(report: "BacktestReport") -> tuple[list[str], list[list[str]]]:
