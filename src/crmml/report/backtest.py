@@ -56,8 +56,8 @@ class BacktestReport:
       predicts  Churn('60d', event_type='purchase', active_within='180d')
       held out  2 cutoffs, 2024-03-01 to 2024-05-01
     ...
-    >>> report.summary.loc[0, ["contender", "metric", "cutoffs"]].tolist()
-    ['ChurnClassifier', 'auc', 2]
+    >>> report.table["contender"].unique().tolist()
+    ['ChurnClassifier', 'recency rule', 'frequency rule']
     """
 
     task: str
