@@ -85,7 +85,7 @@ def write_state(state: dict[str, Any], folder: Path) -> None:
     arrays = {key: value for key, value in state.items() if isinstance(value, np.ndarray)}
     texts = {key: value for key, value in state.items() if isinstance(value, str)}
     rest = {key: value for key, value in state.items() if key not in arrays and key not in texts}
-    np.savez(folder / "arrays.npz", allow_pickle=False, **arrays)
+    np.savez(folder / "arrays.npz", **arrays)
     (folder / "texts.json").write_text(json.dumps(texts))
     (folder / "rest.json").write_text(json.dumps(rest))
 

@@ -2,8 +2,10 @@
 
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -11,10 +13,12 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.estimator_checks import estimator_checks_generator
 
 import crmml as cm
+from crmml.models import _base
 from tests.models.made import fitted_models, predictions, read_state, same_to_the_last_bit, write_state
+from tests.models.mutants import dies
 
 ROOT = Path(__file__).resolve().parents[2]
 ESTIMATORS: tuple[Callable[[], Any], ...] = (
@@ -26,10 +30,15 @@ ESTIMATORS: tuple[Callable[[], Any], ...] = (
 each = pytest.mark.parametrize("make", ESTIMATORS, ids=lambda make: type(make()).__name__)
 
 
+CHECKS = [
+    pytest.param(estimator, check, id=f"{type(estimator).__name__}-{getattr(check, 'func', check).__name__}")
+    for public in (cm.ChurnClassifier, cm.LifetimeValueRegressor, cm.RFMSegmenter, cm.BehaviourSegmenter)
+    for estimator, check in estimator_checks_generator(public())  # none is expected to fail
+]
+
+
 @pytest.mark.filterwarnings("default")  # some checks of scikit-learn warn on purpose
-@parametrize_with_checks(
-    [cm.ChurnClassifier(), cm.LifetimeValueRegressor(), cm.RFMSegmenter(), cm.BehaviourSegmenter()]
-)
+@pytest.mark.parametrize(("estimator", "check"), CHECKS)
 def test_scikit_learn_finds_nothing(estimator: Any, check: Callable[[Any], None]) -> None:
     check(estimator)
 
@@ -152,6 +161,31 @@ def test_another_number_of_columns_is_refused(make: Callable[[], Any]) -> None:
     )
 
 
+def columns_of_fit_are_demanded(module: ModuleType) -> None:
+    class Plain(module.TableEstimator):  # type: ignore[misc, name-defined]
+        def fit(self, X: Any) -> None:
+            self._check_fitting(X)
+
+        def predict(self, X: Any) -> Any:
+            return self._check_rows("predict", X)
+
+    model = Plain()
+    model.fit(table())
+    assert model.predict(table()).tolist() == table().to_numpy().tolist()
+    refused = 0
+    for X in (table()[["monetary", "frequency", "recency"]], table().to_numpy()[:, :2]):
+        try:
+            with warnings.catch_warnings(action="ignore"):  # an array has no names
+                model.predict(X)
+        except cm.SchemaError:
+            refused += 1
+    assert refused == 2
+
+
+def test_mutant_that_forgets_the_columns_dies(tmp_path: Path) -> None:
+    dies(columns_of_fit_are_demanded, _base, "self, X, y, reset=reset,", "self, X, y, reset=True,", tmp_path)
+
+
 @each
 def test_text_is_refused_by_column_and_value(make: Callable[[], Any]) -> None:
     name = type(make()).__name__
@@ -252,8 +286,7 @@ def test_no_rows_are_refused(make: Callable[[], Any]) -> None:
         ),
         (
             cm.LifetimeValueRegressor(learning_rate=float("nan")),
-            "LifetimeValueRegressor: learning_rate=nan must be a number above 0. "
-            "Use learning_rate=0.04, the default.",
+            "LifetimeValueRegressor: learning_rate=nan must be a number above 0. Use learning_rate=0.04, the default.",
         ),
         (
             cm.RFMSegmenter(n_bins=1),
@@ -265,8 +298,7 @@ def test_no_rows_are_refused(make: Callable[[], Any]) -> None:
         ),
         (
             cm.BehaviourSegmenter(random_state="x"),
-            "BehaviourSegmenter: random_state='x' must be a whole number, 0 or more. "
-            "Use random_state=0, the default.",
+            "BehaviourSegmenter: random_state='x' must be a whole number, 0 or more. Use random_state=0, the default.",
         ),
     ],
 )
