@@ -8,41 +8,14 @@ import pandas as pd
 from sqlglot import exp
 
 from crmml.data.facts import EARLIEST, Facts, count_where, is_missing
-from crmml.data.log import EVENTS, chain
-from crmml.data.readiness import Readiness, judge
+from crmml.data.readiness import Counts, Readiness, judge
 from crmml.data.sql import is_there, name_of
+from crmml.data.steps import EVENTS, chain
 from crmml.data.time import parse_duration, spoken
 from crmml.errors import did_you_mean
 
 if TYPE_CHECKING:
     from crmml.data.log import InteractionLog
-
-
-@dataclass(frozen=True)
-class Counts:
-    """Figures that only the report needs.
-
-    Attributes:
-        customers: distinct customers.
-        items: distinct items; None where the log has no item_id.
-        repeat_customers: customers with events of the main type on two moments or more.
-        main_events: events of the main type.
-        main_customers: customers with such an event.
-        duplicates: events that are alike in every column to another one.
-        repeated_event_ids: events whose event_id stands in the log before; None where it has no event_id.
-        negative_amounts: events with an amount below 0; None where the log has no amount.
-        missing: events of the main type without a value, by role.
-    """
-
-    customers: int
-    items: int | None
-    repeat_customers: int
-    main_events: int
-    main_customers: int
-    duplicates: int
-    repeated_event_ids: int | None
-    negative_amounts: int | None
-    missing: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -193,9 +166,7 @@ def _problems(facts: Facts, counts: Counts, main: str | None) -> list[str]:
     for role, missing in counts.missing.items():
         if missing and role in ("event_type", "item_id", "amount", "channel", "event_id"):
             kind = "events" if main is None else f"{main} events"
-            found.append(
-                f"{missing:,} of {counts.main_events:,} {kind} have no {role}: they count as missing values."
-            )
+            found.append(f"{missing:,} of {counts.main_events:,} {kind} have no {role}: they count as missing values.")
     if facts.rows and len(facts.event_types) > 100:
         found.append(f"{len(facts.event_types):,} event types: is the event_type column a name or an id?")
     return found

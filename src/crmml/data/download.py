@@ -87,9 +87,7 @@ def _receive(source: Source, archive: IO[bytes], *, progress: bool) -> None:
     request = Request(source.url, headers={"User-Agent": "crmml"})  # noqa: S310
     with _named_faults(source), urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310
         total = int(answer.headers.get("Content-Length") or 0) or None
-        with tqdm(
-            total=total, unit="B", unit_scale=True, desc=source.member, disable=not progress, leave=False
-        ) as bar:
+        with tqdm(total=total, unit="B", unit_scale=True, desc=source.member, disable=not progress, leave=False) as bar:
             for chunk in _chunks(answer):
                 archive.write(chunk)
                 bar.update(len(chunk))

@@ -8,6 +8,7 @@ from sqlglot import exp
 
 from crmml.data.engine import EngineError
 from crmml.data.sql import moment
+from crmml.data.steps import EVENTS, chain
 from crmml.errors import DataError
 
 if TYPE_CHECKING:
@@ -62,8 +63,6 @@ def now() -> datetime:
 
 def read_facts(log: "InteractionLog") -> Facts:
     """One pass over the events of `log`."""
-    from crmml.data.log import EVENTS, chain
-
     typed = log.roles.knows("event_type")
     steps = log.steps(["customer_id", "timestamp", *(["event_type"] if typed else [])])
     time = exp.column("timestamp", quoted=True)

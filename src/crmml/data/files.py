@@ -150,8 +150,7 @@ def lock(path: str | Path, *, wait: bool = False) -> Iterator[None]:
                 fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             except BlockingIOError as error:
                 raise DataError(
-                    f"{file.parent}: another process is writing there. "
-                    "Wait until it has ended, or give another folder."
+                    f"{file.parent}: another process is writing there. Wait until it has ended, or give another folder."
                 ) from error
         yield
     finally:

@@ -1,7 +1,6 @@
 """`InteractionLog`: raw interactions, with the role that each column plays."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Self
@@ -14,6 +13,7 @@ from crmml.data.facts import Facts, read_facts, require_usable
 from crmml.data.roles import COLUMN_ROLES, ID_ROLES, NUMERIC_ROLES, TIME_ROLES, Constant, Roles
 from crmml.data.sources import LOG, Opened, open_source
 from crmml.data.sql import name_of, named
+from crmml.data.steps import EVENTS, Step, chain
 from crmml.data.time import AsOf, moment_of
 from crmml.errors import ConfigError, SchemaError, did_you_mean
 
@@ -22,18 +22,9 @@ if TYPE_CHECKING:
 
     from crmml.data.check import CheckReport
 
-EVENTS = "events"
 NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
 FLOATS = ("FLOAT", "DOUBLE")
 ZONED = ("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ_NS")
-
-
-@dataclass(frozen=True)
-class Step:
-    """One named step of a SQL text: `name AS (query)`."""
-
-    name: str
-    query: exp.Select
 
 
 class InteractionLog:
@@ -345,13 +336,6 @@ class InteractionLog:
         mapping = repr(self.roles).removeprefix("Roles(").removesuffix(")")
         cleaned = "".join(f".clean({', '.join(map(repr, self.cleaning))})" if self.cleaning else "")
         return f"InteractionLog({self._opened.description}, {mapping}){cleaned}"
-
-
-def chain(steps: Sequence[Step], query: exp.Select) -> exp.Select:
-    """`query` with `steps` before it, as one SQL text."""
-    for step in steps:
-        query = query.with_(step.name, as_=step.query, copy=False)
-    return query
 
 
 def _is_number(kind: str) -> bool:

@@ -7,7 +7,6 @@ from crmml.data.time import DAY
 from crmml.errors import did_you_mean
 
 if TYPE_CHECKING:
-    from crmml.data.check import Counts
     from crmml.data.facts import Facts
     from crmml.data.log import InteractionLog
 
@@ -16,6 +15,33 @@ MIN_CUSTOMERS = 100
 MIN_REPEAT_SHARE = 0.05
 MIN_ITEMS = 10
 Duration = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Figures that only the report needs.
+
+    Attributes:
+        customers: distinct customers.
+        items: distinct items; None where the log has no item_id.
+        repeat_customers: customers with events of the main type on two moments or more.
+        main_events: events of the main type.
+        main_customers: customers with such an event.
+        duplicates: events that are alike in every column to another one.
+        repeated_event_ids: events whose event_id stands in the log before; None where it has no event_id.
+        negative_amounts: events with an amount below 0; None where the log has no amount.
+        missing: events of the main type without a value, by role.
+    """
+
+    customers: int
+    items: int | None
+    repeat_customers: int
+    main_events: int
+    main_customers: int
+    duplicates: int
+    repeated_event_ids: int | None
+    negative_amounts: int | None
+    missing: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -49,7 +75,7 @@ class Readiness:
 def judge(
     log: "InteractionLog",
     facts: "Facts",
-    counts: "Counts",
+    counts: Counts,
     main: str | None,
     *,
     horizon: Duration,
@@ -68,9 +94,7 @@ def judge(
     if main is not None and main not in facts.event_types:
         common.append(f"event type {main!r} never occurs:{did_you_mean(main, facts.event_types)} name one that does")
     if 0 < counts.main_customers < MIN_CUSTOMERS:
-        common.append(
-            f"only {counts.main_customers:,} customers are there: {MIN_CUSTOMERS} are the least to judge by"
-        )
+        common.append(f"only {counts.main_customers:,} customers are there: {MIN_CUSTOMERS} are the least to judge by")
     repeated = counts.repeat_customers / max(counts.main_customers, 1)
     again = []
     if counts.main_customers and repeated < MIN_REPEAT_SHARE:
@@ -99,7 +123,7 @@ def _blocking(facts: "Facts") -> list[str]:
     return blocking
 
 
-def _items(counts: "Counts") -> list[str]:
+def _items(counts: Counts) -> list[str]:
     if counts.items is None:
         return ["the log has no item_id: say InteractionLog(..., item_id=...)"]
     if counts.items < MIN_ITEMS:

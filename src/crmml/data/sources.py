@@ -178,6 +178,5 @@ def _check_columns(found: Sequence[str], roles: Roles) -> None:
         if column not in names:
             listed = ", ".join(repr(name) for name in names[:20]) + (", ..." if len(names) > 20 else "")
             raise SchemaError(
-                f"InteractionLog: no column {column!r} for {role}.{did_you_mean(column, names)} "
-                f"The log has: {listed}."
+                f"InteractionLog: no column {column!r} for {role}.{did_you_mean(column, names)} The log has: {listed}."
             )

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from sqlglot import exp
 
-from crmml.data.log import EVENTS, Step, chain
 from crmml.data.sql import is_there, moment, name_of, named, not_null
+from crmml.data.steps import EVENTS, Step, chain
 from crmml.features.filters import Filter, slug
 
 if TYPE_CHECKING:

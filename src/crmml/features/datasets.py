@@ -8,8 +8,8 @@ import pyarrow as pa
 from sqlglot import exp
 
 from crmml.data.engine import EngineError
-from crmml.data.log import EVENTS, Step, chain
 from crmml.data.sql import name_of, not_null
+from crmml.data.steps import EVENTS, Step, chain
 from crmml.data.time import DAY, AsOf, moments_of, spoken
 from crmml.errors import ConfigError, DataError, LeakageError
 from crmml.features.aggregate import Aggregate
@@ -27,7 +27,8 @@ from crmml.features.compiler import (
     microseconds,
     number,
 )
-from crmml.features.feature_set import FeatureSet, as_feature_set
+from crmml.features.feature_set import FeatureSet
+from crmml.features.presets import as_feature_set
 from crmml.features.targets import Population, Target
 
 if TYPE_CHECKING:

@@ -5,15 +5,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from crmml.data.time import AsOf, moments_of
-from crmml.errors import ConfigError, did_you_mean
+from crmml.errors import ConfigError
 from crmml.features.aggregate import Aggregate
 from crmml.features.compiler import Plan
 from crmml.spec import Definition
 
 if TYPE_CHECKING:
     from crmml.data.log import InteractionLog
-
-Features = "FeatureSet | Sequence[Aggregate] | str"
 
 
 @dataclass(frozen=True, repr=False)
@@ -92,19 +90,3 @@ class FeatureSet(Definition):
         plan = Plan(log)
         columns = {feature.name: feature.sql(plan) for feature in self.features}
         return text_of(plan.write(moments_of(as_of), columns), dialect)
-
-
-def as_feature_set(features: "FeatureSet | Sequence[Aggregate] | str", log: "InteractionLog") -> FeatureSet:
-    """A FeatureSet as it is, a list of aggregates as one, or the name of a preset built for `log`."""
-    if isinstance(features, FeatureSet):
-        return features
-    if isinstance(features, str):
-        from crmml.features import presets
-
-        if features not in presets.PRESETS:
-            raise ConfigError(
-                f"features: there is no preset {features!r}.{did_you_mean(features, presets.PRESETS)} "
-                f"Use one of {', '.join(presets.PRESETS)}, or a FeatureSet."
-            )
-        return presets.PRESETS[features](log)
-    return FeatureSet(features)

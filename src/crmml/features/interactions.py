@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from sqlglot import exp
 
-from crmml.data.log import chain
 from crmml.data.sql import literal, name_of, not_null
+from crmml.data.steps import chain
 from crmml.data.time import AsOf, moments_of, parse_duration
 from crmml.errors import ConfigError, DataError
 from crmml.features.checks import check_columns, check_event_types

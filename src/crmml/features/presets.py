@@ -1,11 +1,12 @@
 """Presets: sets of features for common situations, chosen from what a log has."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from crmml.data.log import EVENTS, chain
+from crmml.data.steps import EVENTS, chain
+from crmml.errors import ConfigError, did_you_mean
 from crmml.features.aggregate import Aggregate
 from crmml.features.aggregates import (
     Count,
@@ -123,3 +124,17 @@ def _channels(log: "InteractionLog") -> list[str]:
 
 
 PRESETS: dict[str, Callable[["InteractionLog"], FeatureSet]] = {"rfm": rfm, "standard": standard}
+
+
+def as_feature_set(features: "FeatureSet | Sequence[Aggregate] | str", log: "InteractionLog") -> FeatureSet:
+    """A FeatureSet as it is, a list of aggregates as one, or the name of a preset built for `log`."""
+    if isinstance(features, FeatureSet):
+        return features
+    if isinstance(features, str):
+        if features not in PRESETS:
+            raise ConfigError(
+                f"features: there is no preset {features!r}.{did_you_mean(features, PRESETS)} "
+                f"Use one of {', '.join(PRESETS)}, or a FeatureSet."
+            )
+        return PRESETS[features](log)
+    return FeatureSet(features)

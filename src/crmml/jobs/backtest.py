@@ -13,8 +13,8 @@ import pandas as pd
 from crmml.data.log import InteractionLog
 from crmml.data.time import AsOf, moments_of, spoken
 from crmml.errors import ConfigError, DataError
-from crmml.features.feature_set import as_feature_set
 from crmml.features.interactions import Interactions
+from crmml.features.presets import as_feature_set
 from crmml.features.targets import NextItems, Target
 from crmml.jobs.holdout import Holdout
 from crmml.jobs.items import items_holdouts

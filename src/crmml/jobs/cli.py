@@ -116,6 +116,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="crmml",
         description="Customer insight from raw interaction logs.",
         epilog="Begin with `crmml demo`. Every command explains itself: `crmml train --help`.",
+        allow_abbrev=False,  # an option that is added later must not change what a script says
     )
     parser.add_argument("--version", action="version", version=f"crmml {__version__}")
     _add_debug(parser, default=False)
@@ -128,6 +129,7 @@ def _parser() -> argparse.ArgumentParser:
             description=f"{summary[0].upper()}{summary[1:]}. {more}",
             epilog="\n".join(["examples:", *(f"  {example}" for example in examples)]),
             formatter_class=_Help,
+            allow_abbrev=False,
         )
         _add_debug(command, default=argparse.SUPPRESS)
         add(command)
@@ -207,9 +209,7 @@ def _add_score(parser: argparse.ArgumentParser) -> None:
 
 def _add_show(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="CONFIG|BUNDLE|URI", help="a YAML file, a bundle's folder, or its URI")
-    parser.add_argument(
-        "--expand", action="store_true", help="write the features of a preset out; this reads the log"
-    )
+    parser.add_argument("--expand", action="store_true", help="write the features of a preset out; this reads the log")
     _add_store(parser)
 
 

@@ -10,8 +10,8 @@ from crmml.data.log import InteractionLog
 from crmml.data.roles import Constant, Roles
 from crmml.data.time import spoken
 from crmml.errors import ConfigError, did_you_mean
-from crmml.features.feature_set import as_feature_set
 from crmml.features.interactions import Interactions
+from crmml.features.presets import as_feature_set
 from crmml.jobs.backtest import backtest
 from crmml.jobs.score import score
 from crmml.jobs.tracking import load_bundle, track
@@ -24,9 +24,7 @@ KEYS = ("log", "clean", "features", "target", "model", "as_of")
 _YAML = (".yaml", ".yml")
 
 
-def check(
-    *, source: str, horizon: str | None, window: str | None, constant: str | None, **columns: str | None
-) -> None:
+def check(*, source: str, horizon: str | None, window: str | None, constant: str | None, **columns: str | None) -> None:
     """`crmml check`."""
     given = {role: column for role, column in columns.items() if column is not None}
     asked: dict[str, Any] = {}

@@ -135,9 +135,7 @@ def _check_rows(split: _Split, target: Target) -> None:
         if y.empty:
             raise DataError(f"nobody is in the {target.population!r} as of {what}.")
         if y.nunique() == 1:
-            raise DataError(
-                f"all {len(y):,} labels as of {what} are {y.iloc[0]:g}, so there is nothing to tell apart."
-            )
+            raise DataError(f"all {len(y):,} labels as of {what} are {y.iloc[0]:g}, so there is nothing to tell apart.")
     total = split.y_test.sum()
     if target.task == "value" and total <= 0:
         raise DataError(

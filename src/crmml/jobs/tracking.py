@@ -181,9 +181,7 @@ def _bundle_folder(root: Path, uri: str) -> Path:
 
 
 def _refuse(uri: str, what: str) -> NoReturn:
-    raise BundleError(
-        f"{uri}: the MLflow model {what}: it is no bundle of crmml. Give the URI that track() returned."
-    )
+    raise BundleError(f"{uri}: the MLflow model {what}: it is no bundle of crmml. Give the URI that track() returned.")
 
 
 class _Scorer:

@@ -12,8 +12,9 @@ from crmml.data.log import InteractionLog
 from crmml.data.time import AsOf, moments_of, spoken
 from crmml.errors import DataError
 from crmml.features.datasets import build_dataset, build_features
-from crmml.features.feature_set import FeatureSet, as_feature_set
+from crmml.features.feature_set import FeatureSet
 from crmml.features.interactions import Interactions, build_interactions
+from crmml.features.presets import as_feature_set
 from crmml.features.targets import Target
 from crmml.jobs.parts import Features, check_parts, progress_bar
 

@@ -49,7 +49,7 @@ class Truth:
         try:
             from matplotlib.figure import Figure
         except ImportError:
-            raise MissingExtraError("The demo's pictures", "matplotlib", extra="plot") from None
+            raise MissingExtraError("A picture of the demo", "matplotlib", extra="plot") from None
         figure = Figure(figsize=(6.4, 4.2), layout="constrained", facecolor="white")
         axes = figure.add_subplot()
         height = 0.8 / len(self.shown)

@@ -1,0 +1,24 @@
+"""A SQL text as a chain of named steps."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+# The step that holds the events of a log, cleaned, in their roles.
+EVENTS = "events"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One named step of a SQL text: `name AS (query)`."""
+
+    name: str
+    query: exp.Select
+
+
+def chain(steps: Sequence[Step], query: exp.Select) -> exp.Select:
+    """`query` with `steps` before it, as one SQL text."""
+    for step in steps:
+        query = query.with_(step.name, as_=step.query, copy=False)
+    return query
