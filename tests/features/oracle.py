@@ -1,0 +1,253 @@
+"""Every aggregate, population and label once more, in plain Python: slow, exact, and written without the compiler.
+
+A log is a list of rows: dicts with `customer_id`, `timestamp` (microseconds since 1970, UTC), `recorded_at`
+(the same, or None) and any other columns. Numbers are decimals or fractions, so nothing is lost on the way to
+the one division or square root at the end.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
+from itertools import pairwise
+from typing import Any
+
+Row = dict[str, Any]
+
+DAY = 86_400_000_000  # microseconds
+UNITS = {"w": 7 * DAY, "d": DAY, "h": DAY // 24, "m": 60_000_000, "s": 1_000_000}
+
+
+def duration(text: str) -> int:
+    """The microseconds of "30d", "8w", "12h", "30m" or "45s"."""
+    return int(text[:-1]) * UNITS[text[-1]]
+
+
+def history(rows: Iterable[Row], as_of: int) -> list[Row]:
+    """The rows that happened, and were known, before the cutoff."""
+
+    def known(row: Row) -> int:
+        recorded = row.get("recorded_at")
+        return int(row["timestamp"] if recorded is None else recorded)
+
+    return [row for row in rows if row["timestamp"] < as_of and known(row) < as_of]
+
+
+def within(rows: Iterable[Row], window: str | None, as_of: int) -> list[Row]:
+    """The rows at or after the start of the window."""
+    if window is None:
+        return list(rows)
+    return [row for row in rows if row["timestamp"] >= as_of - duration(window)]
+
+
+def equal_or_in(row: Row, column: str, wanted: Any) -> bool:
+    """Whether the row's value is the wanted one, or one of them; a missing value is none of them."""
+    if wanted is None:
+        return True
+    value = row.get(column)
+    options = wanted if isinstance(wanted, (list, tuple, set, frozenset)) else [wanted]
+    return value is not None and any(value == option for option in options)
+
+
+def conditions(definition: Any) -> dict[str, Any]:
+    """The attributes that a definition filters by."""
+    where = definition.where
+    return dict(where) if where else {}
+
+
+def matching(rows: Iterable[Row], definition: Any, as_of: int) -> list[Row]:
+    """History, filter and window of a definition, oldest first."""
+    seen = within(history(rows, as_of), definition.window, as_of)
+    found = [
+        row
+        for row in seen
+        if equal_or_in(row, "event_type", definition.event_type)
+        and equal_or_in(row, "channel", definition.channel)
+        and all(equal_or_in(row, column, wanted) for column, wanted in conditions(definition).items())
+    ]
+    return sorted(found, key=lambda row: row["timestamp"])
+
+
+def exact(value: Any) -> Fraction:
+    """A number, rounded half away from zero to 6 decimals."""
+    return Fraction(Decimal(str(value)).quantize(Decimal("0.000001"), rounding=ROUND_HALF_UP))
+
+
+def present(rows: Iterable[Row], column: str) -> list[Any]:
+    """The values of a column that are there."""
+    values = [row.get(column) for row in rows]
+    return [value for value in values if value is not None and value == value]
+
+
+def numbers(rows: Iterable[Row], column: str) -> list[Fraction]:
+    return [exact(value) for value in present(rows, column)]
+
+
+def sample_deviation(values: list[Fraction]) -> float:
+    """The square root of the sum of squared deviations over n - 1."""
+    if len(values) < 2:
+        return math.nan
+    mean = sum(values, Fraction(0)) / len(values)
+    return math.sqrt(sum(((value - mean) ** 2 for value in values), Fraction(0)) / (len(values) - 1))
+
+
+def recency(rows: list[Row], definition: Any, as_of: int) -> float:
+    times = [row["timestamp"] for row in matching(rows, definition, as_of)]
+    return float(Fraction(as_of - max(times), DAY)) if times else math.nan
+
+
+def tenure(rows: list[Row], definition: Any, as_of: int) -> float:
+    times = [row["timestamp"] for row in matching(rows, definition, as_of)]
+    return float(Fraction(as_of - min(times), DAY)) if times else math.nan
+
+
+def count(rows: list[Row], definition: Any, as_of: int) -> int:
+    return len(matching(rows, definition, as_of))
+
+
+def total(rows: list[Row], definition: Any, as_of: int) -> float:
+    return float(sum(numbers(matching(rows, definition, as_of), definition.column), Fraction(0)))
+
+
+def mean(rows: list[Row], definition: Any, as_of: int) -> float:
+    values = numbers(matching(rows, definition, as_of), definition.column)
+    return float(sum(values, Fraction(0)) / len(values)) if values else math.nan
+
+
+def least(rows: list[Row], definition: Any, as_of: int) -> float:
+    return float(min(present(matching(rows, definition, as_of), definition.column), default=math.nan))
+
+
+def greatest(rows: list[Row], definition: Any, as_of: int) -> float:
+    return float(max(present(matching(rows, definition, as_of), definition.column), default=math.nan))
+
+
+def deviation(rows: list[Row], definition: Any, as_of: int) -> float:
+    return sample_deviation(numbers(matching(rows, definition, as_of), definition.column))
+
+
+def distinct(rows: list[Row], definition: Any, as_of: int) -> int:
+    return len(set(present(matching(rows, definition, as_of), definition.column)))
+
+
+def gap(rows: list[Row], definition: Any, as_of: int) -> float:
+    times = [row["timestamp"] for row in matching(rows, definition, as_of)]
+    gaps = [Fraction(late - early, DAY) for early, late in pairwise(times)]
+    if definition.stat == "std":
+        return sample_deviation(gaps)
+    return float(sum(gaps, Fraction(0)) / len(gaps)) if gaps else math.nan
+
+
+def share(rows: list[Row], definition: Any, as_of: int) -> float:
+    base = within(history(rows, as_of), definition.window, as_of)
+    if definition.channel is not None or conditions(definition):
+        base = [row for row in base if equal_or_in(row, "event_type", definition.event_type)]
+    return float(Fraction(len(matching(rows, definition, as_of)), len(base))) if base else math.nan
+
+
+def trend(rows: list[Row], definition: Any, as_of: int) -> float:
+    """The textbook slope: sum of (x - mean x)(y - mean y) over sum of (x - mean x) squared."""
+    window, periods = duration(definition.window), definition.periods
+    ys = [Fraction(0)] * periods
+    for row in matching(rows, definition, as_of):
+        period = (row["timestamp"] - (as_of - window)) * periods // window
+        if definition.column is None:
+            ys[period] += 1
+        else:
+            ys[period] += sum(numbers([row], definition.column), Fraction(0))
+    middle, mean_y = Fraction(periods - 1, 2), sum(ys, Fraction(0)) / periods
+    above = sum(((x - middle) * (y - mean_y) for x, y in enumerate(ys)), Fraction(0))
+    return float(above / sum(((x - middle) ** 2 for x in range(periods)), Fraction(0)))
+
+
+def latest(rows: list[Row], definition: Any, as_of: int) -> Any:
+    column = definition.column
+    there = [row for row in matching(rows, definition, as_of) if present([row], column)]
+    if not there:
+        return None
+    last = max(row["timestamp"] for row in there)
+    return max(row[column] for row in there if row["timestamp"] == last)
+
+
+# The name of every public aggregate and what computes it; a test walks crmml's public table against this one.
+AGGREGATES: dict[str, Callable[[list[Row], Any, int], Any]] = {
+    "Recency": recency,
+    "Tenure": tenure,
+    "Count": count,
+    "Sum": total,
+    "Mean": mean,
+    "Min": least,
+    "Max": greatest,
+    "Std": deviation,
+    "NUnique": distinct,
+    "Gap": gap,
+    "Share": share,
+    "Trend": trend,
+    "Latest": latest,
+}
+
+
+def by_customer(rows: Iterable[Row]) -> dict[Any, list[Row]]:
+    found: dict[Any, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row["customer_id"], []).append(row)
+    return found
+
+
+def build(rows: list[Row], features: Iterable[Any], as_of: Iterable[int]) -> dict[tuple[Any, int], dict[str, Any]]:
+    """What `build_features` has to give: (customer, cutoff) -> feature name -> value."""
+    definitions = list(features)
+    return {
+        (customer, cutoff): {
+            definition.name: AGGREGATES[type(definition).__name__](own, definition, cutoff)
+            for definition in definitions
+        }
+        for customer, own in by_customer(rows).items()
+        for cutoff in as_of
+        if history(own, cutoff)
+    }
+
+
+def active(rows: list[Row], population: Any, as_of: int) -> bool:
+    """Whether a customer with these rows belongs to the population at the cutoff."""
+    seen = within(history(rows, as_of), population.active_within, as_of)
+    return any(equal_or_in(row, "event_type", population.event_type) for row in seen)
+
+
+def future(rows: Iterable[Row], target: Any, as_of: int) -> list[Row]:
+    """The target's events in its horizon, whenever they became known."""
+    start = as_of + duration(getattr(target, "gap", None) or "0d")
+    end = start + duration(target.horizon)
+    return [
+        row for row in rows if start <= row["timestamp"] < end and equal_or_in(row, "event_type", target.event_type)
+    ]
+
+
+def churned(rows: list[Row], target: Any, as_of: int) -> int:
+    return int(not future(rows, target, as_of))
+
+
+def spent(rows: list[Row], target: Any, as_of: int) -> float:
+    return float(sum(numbers(future(rows, target, as_of), target.column), Fraction(0)))
+
+
+def bought_again(rows: list[Row], target: Any, as_of: int) -> int:
+    return int(bool(future(rows, target, as_of)))
+
+
+LABELS: Mapping[str, Callable[[list[Row], Any, int], Any]] = {
+    "Churn": churned,
+    "Spend": spent,
+    "Repurchase": bought_again,
+}
+
+
+def labels(rows: list[Row], target: Any, as_of: Iterable[int]) -> dict[tuple[Any, int], Any]:
+    """What `build_dataset` has to give as `y`: (customer, cutoff) -> label, for the target's population."""
+    label = LABELS[type(target).__name__]
+    return {
+        (customer, cutoff): label(own, target, cutoff)
+        for customer, own in by_customer(rows).items()
+        for cutoff in as_of
+        if active(own, target.population, cutoff)
+    }
