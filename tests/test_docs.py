@@ -67,8 +67,7 @@ def test_a_wrong_output_is_noticed_and_replaced(tmp_path: Path, monkeypatch: pyt
     results = docs.run(page)
     assert [result.agrees for result in results] == [False]
     assert (
-        docs.rewritten(page.read_text("utf-8"), results)
-        == "```python\nprint(1 + 1)\n```\n\n```text\n2\n```\n\nend\n"
+        docs.rewritten(page.read_text("utf-8"), results) == "```python\nprint(1 + 1)\n```\n\n```text\n2\n```\n\nend\n"
     )
 
 

@@ -59,9 +59,7 @@ def imports(tree: ast.Module) -> Iterator[tuple[str, bool]]:
             yield from ((alias.name, inside) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             source = "." * node.level + (node.module or "")
-            yield from (
-                (f"{source}.{alias.name}" if source == "crmml" else source, inside) for alias in node.names
-            )
+            yield from ((f"{source}.{alias.name}" if source == "crmml" else source, inside) for alias in node.names)
         elif isinstance(node, ast.Call) and called(node) in {"import_module", "__import__"}:
             argument = node.args[0] if node.args else None
             if isinstance(argument, ast.Constant):

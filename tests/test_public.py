@@ -112,15 +112,15 @@ def test_importing_crmml_loads_no_other_package_and_takes_no_time() -> None:
     program = """
 import sys, time, json
 before = set(sys.modules)
-start = time.perf_counter()
+start = time.process_time()  # of this process alone: other work on the machine does not count
 import crmml
-seconds = time.perf_counter() - start
+seconds = time.process_time() - start
 loaded = {name.split(".")[0] for name in set(sys.modules) - before}
 print(json.dumps([seconds, sorted(loaded - set(sys.stdlib_module_names))]))
 """
     runs = [fresh(program) for _ in range(5)]
     assert [loaded for _, loaded in runs] == [["crmml"]] * 5
-    assert min(seconds for seconds, _ in runs) < 0.05  # the fastest of five: the machine may be busy
+    assert min(seconds for seconds, _ in runs) < 0.05
 
 
 @pytest.mark.slow

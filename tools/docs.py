@@ -55,9 +55,7 @@ class Result:
     def agrees(self) -> bool:
         """Whether the page shows what was printed; an example without output may print what it likes."""
         shown = self.example.shown
-        return shown is None or doctest.OutputChecker().check_output(
-            tidy(shown), tidy(self.printed), doctest.ELLIPSIS
-        )
+        return shown is None or doctest.OutputChecker().check_output(tidy(shown), tidy(self.printed), doctest.ELLIPSIS)
 
 
 def tidy(text: str) -> str:
@@ -139,9 +137,7 @@ def _console(example: Example) -> str:
         return example.shown or ""
     program, *arguments = shlex.split(example.code)
     if program != "crmml":
-        raise ValueError(
-            f"a page shows the command {example.code!r}: only `crmml ...` and {NOT_RUN} are known"
-        )
+        raise ValueError(f"a page shows the command {example.code!r}: only `crmml ...` and {NOT_RUN} are known")
     environment = {**os.environ, "COLUMNS": "100", "NO_COLOR": "1"}
     done = subprocess.run(
         [sys.executable, "-m", "crmml", *arguments],
