@@ -175,9 +175,12 @@ def arrow_table(rows: list[Row]) -> pa.Table:
     return pa.table(arrays)
 
 
-def log_of(rows: list[Row], source: Any = None) -> cm.InteractionLog:
-    """The rows as a log; `source` is another form of the same table."""
-    return cm.InteractionLog(arrow_table(rows) if source is None else source, **ROLES)
+def log_of(rows: list[Row]) -> cm.InteractionLog:
+    """The rows as a log; one in which no row says when it became known has no such role."""
+    roles = dict(ROLES)
+    if all(row.get("recorded_at") is None for row in rows):
+        del roles["recorded_at"]
+    return cm.InteractionLog(arrow_table(rows), **roles)
 
 
 def stamp(microseconds: int) -> pd.Timestamp:
