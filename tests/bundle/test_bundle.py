@@ -1,5 +1,6 @@
 """A bundle scores as the model it was made of, refuses parts that do not fit, and is saved whole."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,32 @@ def test_without_a_target_every_customer_with_interactions_gets_a_list() -> None
     assert set(lists["customer_id"]) == set(cm.build_interactions(log(), BOUGHT, LATER)["customer_id"])
 
 
+def test_lists_for_nobody() -> None:
+    """The 30 days of the population lie after the last purchase of anybody."""
+    small = cm.InteractionLog(
+        pd.DataFrame(
+            {
+                "customer_id": [1, 2],
+                "timestamp": pd.to_datetime(["2024-01-01", "2024-05-01"]),
+                "event_type": ["purchase", "view"],
+                "item_id": ["a", "b"],
+            }
+        ),
+        customer_id="customer_id",
+        timestamp="timestamp",
+        event_type="event_type",
+        item_id="item_id",
+        timezone="UTC",
+    )
+    target = cm.NextItems("30d", event_type="purchase", active_within="30d")
+    with pytest.raises(cm.DataError) as caught:
+        rebuilt(bundle("popularity"), target=target).score(small, "2024-05-02")
+    assert str(caught.value) == (
+        "score: nobody is among the Population(event_type='purchase', active_within='30d') as of 2024-05-02. "
+        "Use a later as_of, or check the event types of the log: print(log.check())."
+    )
+
+
 # Parts that do not fit ------------------------------------------------------------------------------------
 
 REFUSED = {
@@ -234,6 +261,15 @@ def test_the_id_is_that_of_what_decides_a_score() -> None:
     ]
     ids = {other.model_id for other in others} | {original.model_id}
     assert len(ids) == 1 + len(others)
+
+
+def test_a_default_that_changes_later_changes_nothing(tmp_path: Path) -> None:
+    manifest = json.loads((saved("churn", tmp_path) / "bundle.json").read_text())
+    assert manifest["target"]["Churn"]["gap"] == "0d"
+    assert manifest["features"]["FeatureSet"]["features"][0] == {
+        "Recency": {"event_type": None, "channel": None, "where": None, "window": None}
+    }
+    assert manifest["model"]["ChurnClassifier"].keys() == cm.ChurnClassifier().get_params().keys()
 
 
 # Saving ---------------------------------------------------------------------------------------------------

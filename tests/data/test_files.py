@@ -76,6 +76,13 @@ def test_before_the_rename_the_bytes_are_on_the_disk(tmp_path: Path, monkeypatch
     assert taken[-5:] == ["open", "fsync", "replace", "open", "fsync"]
 
 
+def test_before_a_folder_is_renamed_all_of_it_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = fail_at(monkeypatch, -1, OSError())
+    write_a_folder(tmp_path)
+    # two files and the folder that names them, the rename, then the folder above
+    assert [step for step in taken if step != "open"][-5:] == ["fsync", "fsync", "fsync", "rename", "fsync"]
+
+
 def write_a_file(folder: Path) -> None:
     write_bytes(folder / "a.txt", b"new")
 
@@ -185,8 +192,7 @@ def test_a_folder_that_cannot_be_written_to(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(ConfigError) as caught:
         check_writable(tmp_path / "file")
     assert str(caught.value) == (
-        f"{tmp_path}/file: cannot write there (is a file). "
-        "Give a folder that you may write to, like ./scores."
+        f"{tmp_path}/file: cannot write there (is a file). Give a folder that you may write to, like ./scores."
     )
     with pytest.raises(ConfigError) as caught:
         write_bytes(tmp_path / "file" / "deeper" / "a.txt", b"")
@@ -202,8 +208,7 @@ def test_a_folder_that_cannot_be_written_to(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(ConfigError) as caught:
         check_writable(tmp_path)
     assert str(caught.value) == (
-        f"{tmp_path}: cannot write there (Permission denied). "
-        "Give a folder that you may write to, like ./scores."
+        f"{tmp_path}: cannot write there (Permission denied). Give a folder that you may write to, like ./scores."
     )
 
 

@@ -103,8 +103,7 @@ class Bundle:
     def __repr__(self) -> str:
         cutoffs = ", ".join(spoken(cutoff) for cutoff in self.training_cutoffs)
         return (
-            f"Bundle(model_id={self.model_id!r}, model={self.model!r}, target={self.target!r}, "
-            f"trained as of {cutoffs})"
+            f"Bundle(model_id={self.model_id!r}, model={self.model!r}, target={self.target!r}, trained as of {cutoffs})"
         )
 
     # Scoring ----------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crmml.bundle import Bundle
-from crmml.data.files import atomic_file, check_writable, lock, remove_leftovers, write_bytes
+from crmml.data.files import atomic_file, lock, remove_leftovers, write_bytes
 from crmml.data.log import InteractionLog
 from crmml.data.time import AsOf, moments_of
 from crmml.errors import ConfigError, DataError
@@ -66,8 +66,7 @@ def score(
     folder = Path(out)
     if isinstance(log, str | Path) or not isinstance(log, InteractionLog):
         raise ConfigError(f"score: log is {log!r}. Use InteractionLog(source, customer_id=..., ...).")
-    check_writable(folder)
-    with lock(folder / LOCK):
+    with lock(folder / LOCK):  # which proves that the folder can be written to
         for name in (SCORES, SUCCESS, "writable"):
             remove_leftovers(folder / name)
         loaded = load_bundle(bundle, tracking_uri=tracking_uri)
