@@ -61,9 +61,7 @@ aggregates = {
     **{name: aggregate_of_column(name) for name in ("Sum", "Mean", "Min", "Max", "Std", "NUnique", "Latest")},
     "Gap": aggregate("Gap", stat=st.sampled_from(["mean", "std"])),
     "Share": made("Share", {"event_type": word_or_words}, window=durations, channel=words, where=wheres),
-    "Trend": made(
-        "Trend", {"window": durations}, column=columns, periods=st.sampled_from([2, 3, 6]), event_type=words
-    ),
+    "Trend": made("Trend", {"window": durations}, column=columns, periods=st.sampled_from([2, 3, 6]), event_type=words),
 }
 any_aggregate = st.one_of(list(aggregates.values()))
 roles = ("item_id", "amount", "quantity", "channel", "event_id", "recorded_at")
@@ -160,9 +158,7 @@ def test_every_estimator_goes_there_and_back(name: str) -> None:
 def test_every_public_constructor_is_tested_here() -> None:
     found = {name for name in cm._HOME_OF if name[0].isupper() and cm._HOME_OF[name] != "errors"}
     makes_values = {
-        name
-        for name in found
-        if issubclass(getattr(cm, name), Definition) or hasattr(getattr(cm, name), "get_params")
+        name for name in found if issubclass(getattr(cm, name), Definition) or hasattr(getattr(cm, name), "get_params")
     }
     assert makes_values == {*definitions, *estimators}
 
@@ -319,9 +315,7 @@ def test_what_is_no_definition_is_not_written(value: Any) -> None:
 
 def test_completed_writes_every_default_out() -> None:
     assert completed({"features": [{"Sum": "amount"}], "as_of": "2024-01-01"}) == {
-        "features": [
-            {"Sum": {"column": "amount", "event_type": None, "channel": None, "where": None, "window": None}}
-        ],
+        "features": [{"Sum": {"column": "amount", "event_type": None, "channel": None, "where": None, "window": None}}],
         "as_of": "2024-01-01",
     }
 

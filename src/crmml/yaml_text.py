@@ -182,8 +182,7 @@ def _plain(text: str, at: str) -> Any:
 def _boolean_trap(text: str, at: str) -> str:
     kind, instead = ("nothing", "null") if text.lower() == "null" else ("a truth value", "true or false")
     return (
-        f"{at}: {text} is {kind} to some readers of YAML and a text to others. "
-        f"Write {instead}, or quote it: '{text}'."
+        f"{at}: {text} is {kind} to some readers of YAML and a text to others. Write {instead}, or quote it: '{text}'."
     )
 
 

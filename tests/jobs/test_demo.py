@@ -142,7 +142,8 @@ def test_too_few_customers_end_in_a_message(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert cli.main(["demo", "--customers", "0"]) == 1
+    assert cli.main(["demo", "--customers", "99"]) == 1
     assert capsys.readouterr().err == (
-        "crmml: simulate_log: n_customers must be a whole number of at least 1, not 0. Use 2000.\n"
+        "crmml: demo: 99 customers are too few to learn from. Use at least 100, such as 2000.\n"
     )
+    assert not list(tmp_path.iterdir())

@@ -37,6 +37,15 @@ def test_churn_is_compared_with_who_has_gone() -> None:
     )
 
 
+def test_a_log_in_which_nobody_has_gone_is_no_error() -> None:
+    scores = pd.DataFrame({"customer_id": [1], "p_churn": [0.4]})
+    found = truth.of_churn(scores, simulated({"dropout": [AS_OF + 90 * DAY]}), AS_OF, cm.Churn("60d"))
+    assert found.sentence == (
+        "Customers who had already gone for ever, which no event in the log says, got a mean p_churn of nan; "
+        "those who stayed got 0.40."
+    )
+
+
 def test_value_is_compared_with_the_rate_and_with_what_was_spent_afterwards() -> None:
     # Customer 6 has gone; the others have rates 1 to 5, each alone in a fifth.
     traits = {"dropout": [pd.NaT] * 5 + [AS_OF], "rate": [1.0, 2.0, 3.0, 4.0, 5.0, 9.0]}

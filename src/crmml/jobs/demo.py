@@ -14,7 +14,7 @@ from crmml.data.files import atomic_file, check_writable, write_bytes
 from crmml.data.log import InteractionLog
 from crmml.data.simulate import Simulated, simulate_log
 from crmml.data.time import moment_of
-from crmml.errors import MissingExtraError
+from crmml.errors import ConfigError, MissingExtraError
 from crmml.features.cutoffs import cutoffs
 from crmml.features.interactions import Interactions
 from crmml.features.targets import Churn, NextItems, Spend, Target
@@ -35,6 +35,7 @@ from crmml.report.backtest import BacktestReport
 # which is in no file, so that no model can have seen it.
 START, TODAY, END = "2023-01-01", "2025-01-01", "2025-04-01"
 STEPS = 6
+FEWEST = 100
 
 
 @dataclass(frozen=True)
@@ -146,9 +147,12 @@ def demo(*, out: str | Path = "demo", customers: int = 2000, seed: int = 1) -> P
         The path of the report, a page to open in a browser.
 
     Raises:
-        ConfigError: `out` cannot be written to.
-        DataError: too few customers to learn from.
+        ConfigError: `out` cannot be written to, or there are too few customers to learn from.
     """
+    if customers < FEWEST:
+        raise ConfigError(
+            f"demo: {customers} customers are too few to learn from. Use at least {FEWEST}, such as 2000."
+        )
     folder, started = Path(out), time.perf_counter()
     check_writable(folder)
     with _step(1, f"simulate {customers:,} customers of a shop: two years, and three months still to come"):

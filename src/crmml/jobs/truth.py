@@ -78,11 +78,12 @@ def of_churn(scores: pd.DataFrame, simulated: Simulated, as_of: pd.Timestamp, ta
     ahead = f"leave within {target.horizon}"
     group = pd.Series("still there", index=scores.index).mask(leaving, ahead).mask(gone, "already gone")
     table = _means(scores, group, ["p_churn"]).reindex(["already gone", ahead, "still there"]).dropna(how="all")
-    means = table["p_churn"]
+    means = table["p_churn"].reindex(["already gone", "still there"])
+    # A tiny log may hold only one of the two kinds.
+    ranked = f" (AUC for having gone {auc(gone.astype(int), scores['p_churn']):.2f})" if gone.nunique() == 2 else ""
     sentence = (
-        f"Customers who had already gone for ever, which no event in the log says, got a mean p_churn of "
-        f"{means.get('already gone', float('nan')):.2f}; those who stayed got {means['still there']:.2f} "
-        f"(AUC for having gone {auc(gone.astype(int), scores['p_churn']):.2f})."
+        "Customers who had already gone for ever, which no event in the log says, got a mean p_churn of "
+        f"{means.iloc[0]:.2f}; those who stayed got {means.iloc[1]:.2f}{ranked}."
     )
     return Truth(sentence, table, {"p_churn": "p_churn"}, "mean p_churn", "{:.2f}")
 
