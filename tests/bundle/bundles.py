@@ -72,6 +72,20 @@ def copied(folder: Path, name: str) -> Path:
     return target
 
 
+def put(key: str, value: Any) -> Callable[[dict[str, Any]], object]:
+    """The change of a manifest that sets one key."""
+    return lambda manifest: manifest.__setitem__(key, value)
+
+
+def message_of(folder: Path) -> str:
+    """The message of the BundleError in which loading ends."""
+    try:
+        cm.Bundle.load(folder)
+    except cm.BundleError as error:
+        return str(error)
+    raise AssertionError(f"{folder} was loaded")
+
+
 OLD_FORMATS = Path(__file__).parent
 KEPT = ["churn", "value", "rfm", "popularity"]
 
