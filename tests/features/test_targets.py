@@ -131,6 +131,18 @@ def test_a_horizon_up_to_the_last_event_is_allowed_and_observed_until_moves_the_
         cm.build_dataset(longer, [cm.Count()], cm.Churn("31d"), AS_OF)
 
 
+def test_a_cutoff_long_after_observed_until_is_told_so_and_not_that_the_last_event_was_then() -> None:
+    frame = pd.DataFrame({"u": [1, 2], "t": [AS_OF - DAY, AS_OF + DAY]})
+    log = cm.InteractionLog(frame, customer_id="u", timestamp="t", observed_until="2024-07-01")
+    with pytest.raises(cm.ConfigError) as caught:
+        cm.build_features(log, [cm.Count()], "2024-07-31")
+    assert str(caught.value) == (
+        "as_of 2024-07-31 is 30 days after observed_until (2024-07-01): every customer would look inactive only "
+        "because the log stops. Use as_of <= 2024-07-02, a newer log, or say InteractionLog(..., "
+        "observed_until=...) if the log is complete."
+    )
+
+
 @pytest.mark.parametrize(
     ("act", "message"),
     [

@@ -263,8 +263,9 @@ def check_cutoffs(log: "InteractionLog", cutoffs: Sequence[pd.Timestamp]) -> Non
         )
     if cutoffs[-1] > end + STALE:
         silent = (cutoffs[-1] - end).days
+        what = "observed_until" if log.observed_until is not None else "the last event in the log"
         raise ConfigError(
-            f"as_of {spoken(cutoffs[-1])} is {silent} days after the last event in the log ({spoken(end)}): every "
+            f"as_of {spoken(cutoffs[-1])} is {silent} days after {what} ({spoken(end)}): every "
             f"customer would look inactive only because the log stops. Use as_of <= "
             f"{spoken(end.floor('D') + pd.Timedelta(days=1))}, a newer log, or say InteractionLog(..., "
             "observed_until=...) if the log is complete."
