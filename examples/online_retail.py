@@ -5,6 +5,7 @@ simple rules where it can be, tracked in MLflow, and scored into the folder scor
 """
 
 import sys
+from typing import Any
 
 import crmml as cm
 
@@ -14,7 +15,7 @@ print(log.cleaning_report().to_string(index=False), log.check(horizon="60d", win
 
 monthly = cm.cutoffs("2011-04-01", "2011-10-08", every="30d")
 purchases = cm.Interactions(weights={"purchase": 1})
-jobs = {
+jobs: dict[str, tuple[Any, ...]] = {
     "churn": ("standard", cm.Churn("60d", event_type="purchase", active_within="120d"), cm.ChurnClassifier()),
     "value": ("standard", cm.Spend("60d", active_within="120d"), cm.LifetimeValueRegressor()),
     "recommendations": (purchases, cm.NextItems("60d", event_type="purchase"), cm.ALS(factors=64)),

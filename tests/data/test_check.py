@@ -105,6 +105,7 @@ def test_a_log_with_everything_wrong_is_described(monkeypatch: pytest.MonkeyPatc
     bad.loc[1, "t"] = pd.NaT
     bad.loc[2, "t"] = pd.Timestamp("1066-10-14", tz="UTC")
     bad.loc[3, "t"] = pd.Timestamp("2025-01-02 00:00:00.000001", tz="UTC")
+    bad.loc[8, "t"] = pd.Timestamp("1970-01-01", tz="UTC")
     bad.loc[5] = bad.loc[4]
     bad.loc[6, "a"] = -5.0
     bad.loc[7, "i"] = None
@@ -115,6 +116,8 @@ def test_a_log_with_everything_wrong_is_described(monkeypatch: pytest.MonkeyPatc
         "1 of 200 events are before 1900: clean(KeepBetween('timestamp', minimum='1900-01-01')).",
         "1 of 200 events are in the future, the last at 2025-01-02 00:00:00.000001+00:00: "
         "clean(KeepBetween('timestamp', maximum=...)).",
+        "1 of 200 events are at 1970-01-01 00:00:00, where a missing time ends up: "
+        "clean(KeepBetween('timestamp', minimum='1970-01-02')).",
         "1 of 200 events repeat another one in every column: clean(DropDuplicates()).",
         "1 of 200 purchase events have no item_id: they count as missing values.",
     )

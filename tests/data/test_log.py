@@ -230,6 +230,7 @@ def test_a_log_larger_than_its_memory_spills_to_disk() -> None:
 
 
 def test_a_log_prints_as_what_it_was_made_from() -> None:
+    assert repr(log_of(observed_until="2024-03-01")).endswith("amount='a', observed_until='2024-03-01')")
     assert repr(log_of().clean(cm.DropMissing("customer_id"))) == (
         "InteractionLog(4 rows in memory, customer_id='u', timestamp='t', event_type='k', item_id='sku', "
         "amount='a').clean(DropMissing('customer_id'))"

@@ -29,6 +29,20 @@ def test_cutoffs_of_a_zone_are_midnights_there() -> None:
     assert days(cm.cutoffs("2024-01-01", "2024-01-01", every="1d", timezone="Europe/Berlin")) == ["2023-12-31 23:00:00"]
 
 
+def test_days_of_a_zone_are_its_own_when_the_clocks_change_and_hours_are_not() -> None:
+    # On 2024-03-31 Berlin goes from UTC+1 to UTC+2: that day has 23 hours.
+    berlin = {"timezone": "Europe/Berlin"}
+    assert days(cm.cutoffs("2024-03-30", "2024-04-01", every="1d", **berlin)) == [
+        "2024-03-29 23:00:00",
+        "2024-03-30 23:00:00",
+        "2024-03-31 22:00:00",
+    ]
+    assert days(cm.cutoffs("2024-03-31", "2024-04-01", every="12h", **berlin)) == [
+        "2024-03-30 23:00:00",
+        "2024-03-31 11:00:00",
+    ]
+
+
 @pytest.mark.parametrize(
     ("act", "message"),
     [

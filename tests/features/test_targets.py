@@ -143,6 +143,17 @@ def test_a_cutoff_long_after_observed_until_is_told_so_and_not_that_the_last_eve
     )
 
 
+def test_cleaning_away_the_end_of_a_log_moves_its_end() -> None:
+    """Otherwise everybody would be churned after the cut."""
+    frame = pd.DataFrame({"u": [1, 2], "t": [AS_OF - DAY, AS_OF + 99 * DAY]})
+    log = cm.InteractionLog(frame, customer_id="u", timestamp="t", observed_until=AS_OF + 100 * DAY)
+    cut = log.clean(cm.KeepBetween("timestamp", maximum="2024-06-15"))
+    assert cut.complete_until == AS_OF + 14 * DAY
+    with pytest.raises(cm.LeakageError):
+        cm.build_dataset(cut, [cm.Count()], cm.Churn("15d"), AS_OF)
+    assert cm.build_dataset(cut, [cm.Count()], cm.Churn("14d"), AS_OF).y.tolist() == [1]
+
+
 @pytest.mark.parametrize(
     ("act", "message"),
     [

@@ -9,13 +9,15 @@ from sqlglot import exp
 
 from crmml.data.facts import EARLIEST, Facts, count_where, is_missing
 from crmml.data.readiness import Counts, Readiness, judge
-from crmml.data.sql import is_there, name_of
+from crmml.data.sql import is_there, moment, name_of
 from crmml.data.steps import EVENTS, chain
 from crmml.data.time import parse_duration, spoken
 from crmml.errors import did_you_mean
 
 if TYPE_CHECKING:
     from crmml.data.log import InteractionLog
+
+EPOCH = "1970-01-01"
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,7 @@ def _counts(log: "InteractionLog", main: str | None) -> Counts:
     columns = {
         "customers": _distinct("customer_id"),
         "main_events": count_where(is_main),
+        "at_epoch": count_where(exp.EQ(this=name_of("timestamp"), expression=moment(EPOCH))),
         **{f"missing_{role}": count_where(exp.and_(is_missing(role), is_main.copy())) for role in roles},
     }
     if "item_id" in roles:
@@ -115,6 +118,7 @@ def _counts(log: "InteractionLog", main: str | None) -> Counts:
         duplicates=_duplicates(log),
         repeated_event_ids=row.get("repeated_ids"),
         negative_amounts=row.get("negative"),
+        at_epoch=row["at_epoch"],
         missing={role: row[f"missing_{role}"] for role in roles},
     )
 
@@ -157,6 +161,13 @@ def _problems(facts: Facts, counts: Counts, main: str | None) -> list[str]:
     note(
         facts.future_timestamp,
         lambda n: f"{n} are in the future, the last at {facts.last}: clean(KeepBetween('timestamp', maximum=...)).",
+    )
+    note(
+        counts.at_epoch,
+        lambda n: (
+            f"{n} are at 1970-01-01 00:00:00, where a missing time ends up: "
+            "clean(KeepBetween('timestamp', minimum='1970-01-02'))."
+        ),
     )
     note(counts.duplicates, lambda n: f"{n} repeat another one in every column: clean(DropDuplicates()).")
     note(

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Self
 import pyarrow as pa
 from sqlglot import exp
 
-from crmml.data.cleaning import CleaningStep
+from crmml.data.cleaning import CleaningStep, KeepBetween
 from crmml.data.facts import Facts, read_facts, require_usable
 from crmml.data.roles import COLUMN_ROLES, ID_ROLES, NUMERIC_ROLES, TIME_ROLES, Constant, Roles
 from crmml.data.sources import LOG, Opened, open_source
 from crmml.data.sql import name_of, named
 from crmml.data.steps import EVENTS, Step, chain
-from crmml.data.time import AsOf, moment_of
+from crmml.data.time import AsOf, moment_of, spoken
 from crmml.errors import ConfigError, SchemaError, did_you_mean
 
 if TYPE_CHECKING:
@@ -96,16 +96,22 @@ class InteractionLog:
             timezone=timezone,
         )
         until = None if observed_until is None else moment_of(observed_until, "observed_until")
-        opened = open_source(source, roles, threads=threads, memory_limit=memory_limit)
-        self._set(roles, opened, (), until)
+        self._set(roles, open_source(source, roles, threads=threads, memory_limit=memory_limit), (), until)
 
     @classmethod
     def from_roles(
-        cls, source: Any, roles: Roles, *, threads: int | None = None, memory_limit: str | None = None
+        cls,
+        source: Any,
+        roles: Roles,
+        *,
+        observed_until: AsOf | None = None,
+        threads: int | None = None,
+        memory_limit: str | None = None,
     ) -> Self:
         """A log of `source` with an existing mapping, such as the one that a bundle keeps."""
         log = cls.__new__(cls)
-        log._set(roles, open_source(source, roles, threads=threads, memory_limit=memory_limit), (), None)
+        until = None if observed_until is None else moment_of(observed_until, "observed_until")
+        log._set(roles, open_source(source, roles, threads=threads, memory_limit=memory_limit), (), until)
         return log
 
     def _set(
@@ -262,9 +268,14 @@ class InteractionLog:
 
     @property
     def complete_until(self) -> "pd.Timestamp":
-        """The moment up to which nothing is missing: `observed_until`, or the time of the last event (UTC)."""
-        facts = self.require_usable()
-        return facts.last if self.observed_until is None else self.observed_until
+        """The moment up to which nothing is missing: `observed_until`, or the time of the last event (UTC).
+
+        A cleaning step that cuts the end off the log cuts it off here too.
+        """
+        last = self.require_usable().last
+        end = last if self.observed_until is None else self.observed_until
+        cuts = (step.maximum for step in self.cleaning if isinstance(step, KeepBetween) and step.column == "timestamp")
+        return min([end, *(moment_of(cut, "maximum") for cut in cuts if isinstance(cut, str))])
 
     def require_usable(self) -> Facts:
         """The facts, after checking that tables can be built: rows, ids and times there and possible.
@@ -335,7 +346,8 @@ class InteractionLog:
     def __repr__(self) -> str:
         mapping = repr(self.roles).removeprefix("Roles(").removesuffix(")")
         cleaned = "".join(f".clean({', '.join(map(repr, self.cleaning))})" if self.cleaning else "")
-        return f"InteractionLog({self._opened.description}, {mapping}){cleaned}"
+        until = "" if self.observed_until is None else f", observed_until={spoken(self.observed_until)!r}"
+        return f"InteractionLog({self._opened.description}, {mapping}{until}){cleaned}"
 
 
 def _is_number(kind: str) -> bool:

@@ -30,6 +30,7 @@ class Counts:
         duplicates: events that are alike in every column to another one.
         repeated_event_ids: events whose event_id stands in the log before; None where it has no event_id.
         negative_amounts: events with an amount below 0; None where the log has no amount.
+        at_epoch: events at 1970-01-01 00:00:00, where a time that was 0 or missing ends up.
         missing: events of the main type without a value, by role.
     """
 
@@ -41,6 +42,7 @@ class Counts:
     duplicates: int
     repeated_event_ids: int | None
     negative_amounts: int | None
+    at_epoch: int
     missing: dict[str, int]
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from crmml.data.time import AsOf, moment_of, moments_of, parse_duration, spoken
+from crmml.data.time import DAY, AsOf, moment_of, moments_of, parse_duration, spoken
 from crmml.errors import ConfigError, LeakageError
 
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ def cutoffs(start: AsOf, end: AsOf, every: str, *, timezone: str = "UTC") -> tup
     Args:
         start, end: first and last moment; without a zone they are meant in `timezone`.
         every: distance, such as "30d".
-        timezone: IANA zone of `start` and `end`.
+        timezone: IANA zone of `start` and `end`. Whole days are steps of its calendar: a cutoff at midnight stays at
+            midnight when the clocks change.
 
     Returns:
         Moments in UTC.
@@ -31,12 +32,18 @@ def cutoffs(start: AsOf, end: AsOf, every: str, *, timezone: str = "UTC") -> tup
     ['2024-01-01', '2024-01-31', '2024-03-01']
     """
     first, last = (_in_zone(value, what, timezone) for value, what in ((start, "start"), (end, "end")))
-    step = pd.Timedelta(parse_duration(every, "every"), unit="us")
+    step_us = parse_duration(every, "every")
+    step = pd.Timedelta(step_us, unit="us")
     if last < first:
         raise ConfigError(
             f"cutoffs: end {spoken(last)} is before start {spoken(first)}. Swap them, or use a later end."
         )
-    return tuple(first + number * step for number in range((last - first) // step + 1))
+    if timezone == "UTC" or step_us % DAY:
+        return tuple(first + number * step for number in range((last - first) // step + 1))
+    local, moments = first.tz_convert(timezone).tz_localize(None), [first]
+    while (following := _in_zone(local + len(moments) * step, "cutoff", timezone)) <= last:
+        moments.append(following)
+    return tuple(moments)
 
 
 def _in_zone(value: AsOf, what: str, timezone: str) -> pd.Timestamp:
