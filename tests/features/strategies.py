@@ -44,7 +44,8 @@ EVENT_TYPES = ("purchase", "view", "return", *EVIL[:3], "🛒🇩🇪")
 CHANNELS = ("web", "shop", "", "o'brien")
 PLANS = ("free", "gold", "a b/* */c", "")
 ITEMS = ("a", "b", "c", "🛒🇩🇪")
-AMOUNTS = (0.0, 1.0, -1.0, 19.99, 0.000001, 3 / 128, -3 / 128, 1234.5678, -250.25)  # 3/128 = 0.0234375: half-way
+# 3/128 = 0.0234375 lies half-way between two amounts of 6 decimals.
+AMOUNTS = (0.0, 1.0, -1.0, 19.99, 0.000001, 3 / 128, -3 / 128, -250.25, 2_500_000.0, 9_876_543_210.5)
 CUSTOMERS = {"int": (1, 2, -7, 2**53 + 1), "str": ("1", "anna", "'; DROP TABLE log; --", "🛒🇩🇪", "", "NULL")}
 NEWCOMERS = {"int": (100,), "str": ("newcomer",)}
 # How the columns of the test log are called, and the Arrow type of each.

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from math import isfinite
 from typing import Any
 
 from sqlglot import exp
@@ -44,10 +45,14 @@ def literal(value: Any) -> exp.Expr:
     if isinstance(value, bool):
         return exp.true() if value else exp.false()
     if isinstance(value, (int, float, Decimal)):
+        if not isfinite(value):
+            raise ConfigError(f"the value {value!r} cannot be compared with a column. Use a finite number.")
         return exp.convert(value)
     if isinstance(value, str):
         if "\0" in value:
             raise ConfigError(f"the text {value!r} contains a NUL character, which SQL cannot hold. Remove it.")
+        if any("\ud800" <= character <= "\udfff" for character in value):
+            raise ConfigError(f"the text {value!r} contains half a character, which UTF-8 cannot hold. Remove it.")
         return exp.Literal.string(value)
     raise ConfigError(
         f"the value {value!r} ({type(value).__name__}) cannot be compared with a column. "

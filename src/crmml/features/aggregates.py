@@ -14,7 +14,7 @@ from crmml.errors import ConfigError
 from crmml.features.aggregate import Aggregate
 from crmml.features.compiler import (
     AGE,
-    MICROS,
+    WIDE,
     Plan,
     as_double,
     case,
@@ -163,14 +163,13 @@ class Std(Aggregate):
 
     def sql(self, plan: Plan) -> exp.Expr:
         value = plan.exact(self.column)
-        micros = exp.cast(exp.Mul(this=value.copy(), expression=number(MICROS)), "INT128")
-        squares = case(self._matching(plan), exp.Mul(this=micros, expression=micros.copy()))
+        square = exp.Mul(this=exp.cast(value.copy(), WIDE), expression=exp.cast(value.copy(), WIDE))
         spread = deviation(
             exp.Count(this=case(self._matching(plan), value)),
-            exp.Sum(this=case(self._matching(plan), micros.copy())),
-            exp.Sum(this=squares),
+            exp.Sum(this=case(self._matching(plan), value.copy())),
+            exp.Sum(this=case(self._matching(plan), square)),
         )
-        return plan.per_customer(self.name, exp.Div(this=spread, expression=number(MICROS)))
+        return plan.per_customer(self.name, spread)
 
 
 @dataclass(frozen=True, repr=False)
@@ -303,7 +302,7 @@ class Trend(Aggregate):
         )
         value: exp.Expr = exp.Paren(this=twice)
         if self.column is not None:
-            value = exp.Mul(this=plan.exact(self.column), expression=value)
+            value = exp.Mul(this=exp.cast(plan.exact(self.column), WIDE), expression=value)
         total = exp.Coalesce(this=exp.Sum(this=case(self._matching(plan), value)), expressions=[number(0)])
         scale = exp.Div(
             this=exp.Mul(this=as_double(total), expression=number(6)),
@@ -348,7 +347,7 @@ def bound(age: str, window_us: int) -> exp.Expr:
 def deviation(n: exp.Expr, total: exp.Expr, squares: exp.Expr) -> exp.Expr:
     """Sample standard deviation `sqrt((n * sum x^2 - (sum x)^2) / (n (n - 1)))`.
 
-    With whole numbers the difference is exact: equal values give exactly 0, and the order does not matter.
+    With whole numbers or decimals the difference is exact: equal values give exactly 0, and the order does not matter.
     """
     square = exp.Mul(this=total, expression=total.copy())
     difference = exp.Sub(this=exp.Mul(this=n, expression=squares), expression=square)

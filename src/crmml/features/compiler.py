@@ -3,7 +3,7 @@
 `history` holds every event that a cutoff may see, with its age in microseconds. From there on a window is a bound
 on `age_us`, an integer: exact, the same on every engine, and compared once per event.
 
-    cutoffs -> events -> history -> by_customer, by_<column>, gaps_<n>, latest_<n> -> the table
+    cutoffs -> events -> history -> by_customer, pairs_<column>, gaps_<n>, latest_<n> -> the table
 """
 
 from collections.abc import Iterable, Sequence
@@ -28,7 +28,8 @@ AGE = "age_us"
 # Exact arithmetic: sums of decimals do not depend on the order of the rows or the number of threads.
 EXACT = "DECIMAL(18, 6)"
 EXACT_BELOW = 10**12
-MICROS = 1_000_000
+# Products need more digits: DuckDB keeps that of two DECIMAL(18) within 18, and refuses what does not fit.
+WIDE = "DECIMAL(38, 6)"
 _INTERNAL = ("as_of", AGE)
 
 
@@ -219,7 +220,7 @@ class Plan:
         return f"distinct_{self._pair_steps[of]}"
 
     def _distinct_steps(self, of: str) -> Iterable[Step]:
-        value, pairs = self.value(of), f"by_{self._pair_steps[of]}"
+        value, pairs = self.value(of), f"pairs_{self._pair_steps[of]}"
         youngest = (
             exp.alias_(exp.Min(this=case(self.conditions(filter_), column(AGE))), name)
             for filter_, name in self._pairs[of].items()

@@ -96,6 +96,8 @@ def build_features(
     if known_event_types:
         for feature in feature_set:
             check_event_types(feature.filter, log, repr(feature))
+        if population is not None:
+            check_event_types(population.filter, log, repr(population))
     query = features_query(log, feature_set, cutoffs, population)
     return _frame(_run(log, query, feature_set))
 
