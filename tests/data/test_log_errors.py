@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -327,3 +328,36 @@ def test_the_future_begins_a_day_from_now() -> None:
     """Clocks differ: an event a day ahead to the microsecond is still taken."""
     edge = FRAME.assign(t=[TIMES[0], TIMES[1], pd.Timestamp("2026-11-23", tz="UTC")])
     assert len(build(edge)) == 1
+
+
+@pytest.mark.parametrize(
+    ("year", "message"),
+    [
+        (-5000, "before 1900, the first at 0001-01-01 00:00:00+00:00 (column 't'). Mend them, or drop them: "
+         "log.clean(KeepBetween('timestamp', minimum='1900-01-01'))."),
+        (200_000, "in the future, the last at 9999-12-31 23:59:59.999999+00:00 (column 't'). Mend them, or drop them: "
+         "log.clean(KeepBetween('timestamp', maximum='2026-11-22'))."),
+    ],
+)  # fmt: skip
+def test_times_outside_of_every_calendar_are_described_and_refused(year: int, message: str) -> None:
+    """The engine holds years that Python has no date for; what they are is said with the nearest date."""
+    times = FRAME["t"].dt.tz_localize(None).to_numpy().astype("datetime64[s]")
+    times[0] = np.datetime64(f"{year:+07}-01-01" if year > 9999 else f"{year:05}-01-01", "s")
+    frame = FRAME.assign(t=times)
+    with pytest.raises(cm.DataError) as caught:
+        build(frame, timezone="UTC")
+    assert str(caught.value) == f"InteractionLog: 1 of {len(frame)} events are {message}"
+    assert not log_of(frame, timezone="UTC").check().ready["churn"]
+
+
+def test_an_attribute_that_differs_from_a_role_in_case_only_is_hidden_by_it() -> None:
+    """The engine reads "U" and "u" as one name: the sum of the attribute would silently be that of the role."""
+    frame = FRAME.assign(Customer_ID=1.0)
+    log = log_of(frame)
+    assert "Customer_ID" not in log.attributes
+    with pytest.raises(cm.SchemaError) as caught:
+        cm.Sum("Customer_ID").check(log)
+    listed = ", ".join(repr(name) for name in log.names)
+    assert str(caught.value) == (
+        f"Sum('Customer_ID'): the log has no 'Customer_ID'. Did you mean 'customer_id'? It has: {listed}."
+    )

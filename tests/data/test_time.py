@@ -94,3 +94,31 @@ def test_moments_survive_the_way_through_text(when: datetime) -> None:
 def test_many_moments_are_sorted() -> None:
     assert [spoken(one) for one in moments_of(["2024-03-01", "2024-01-01"])] == ["2024-01-01", "2024-03-01"]
     assert parse_duration("1d") == DAY
+
+
+@pytest.mark.parametrize("value", ["01.05.2024", "05/01/2024", "may", "now", "today", "12:00", "2024", "20240501"])
+def test_a_text_that_can_be_read_in_two_ways_is_no_moment(value: str) -> None:
+    """A parser that guesses takes "01.05.2024" for the fifth of January, and nobody notices."""
+    with pytest.raises(cm.ConfigError) as caught:
+        moment_of(value)
+    assert str(caught.value) == (
+        f"as_of {value!r} is not a date or time. Use for example '2024-01-31' or '2024-01-31T12:00:00+01:00'."
+    )
+
+
+@pytest.mark.parametrize(
+    "value", ["2024-01-31 00:00", "2024-01-31T00:00:00Z", "2024-01-31 01:00+01", "2024-01-31T05:30:00.0 +0530"]
+)
+def test_the_iso_spellings_of_a_moment_are_read(value: str) -> None:
+    assert moment_of(value) == pd.Timestamp("2024-01-31", tz="UTC")
+
+
+@pytest.mark.parametrize("digits", [20, 40, 5000])
+def test_a_duration_of_very_many_digits_is_refused(digits: int) -> None:
+    """Python itself refuses to read more than 4,300 digits, with an error of its own."""
+    text = "9" * digits + "d"
+    with pytest.raises(cm.ConfigError) as caught:
+        parse_duration(text, "window")
+    assert str(caught.value) == (f"window {text!r} is longer than any log. Leave it out, or use for example '3650d'.")
+    with pytest.raises(cm.ConfigError, match="is not a duration"):
+        parse_duration("9" * digits + " fortnights")

@@ -101,3 +101,14 @@ def test_no_label_of_the_training_overlaps_what_the_hold_out_predicts(
     candidates = [START + pd.Timedelta(days=day) for day in training]
     kept = purged(candidates, at, target)
     assert sorted(kept) == sorted(one for one in candidates if one + pd.Timedelta(days=gap + horizon) <= at)
+
+
+def test_more_cutoffs_than_anybody_wants_are_refused_before_they_fill_the_memory() -> None:
+    with pytest.raises(cm.ConfigError) as caught:
+        cm.cutoffs("2024-01-01", "2024-12-31", every="1s")
+    # 365 days of 86,400 seconds, and the end itself.
+    assert str(caught.value) == (
+        "cutoffs: from 2024-01-01 to 2024-12-31 every '1s' makes 31,536,001 cutoffs, but the most is 10,000. "
+        "Use a longer every, for example '30d'."
+    )
+    assert len(cm.cutoffs("2024-01-01", "2024-01-01T02:46:39Z", every="1s")) == 10_000

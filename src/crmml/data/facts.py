@@ -75,8 +75,8 @@ def read_facts(log: "InteractionLog") -> Facts:
             exp.alias_(count_where(is_missing("timestamp")), "missing_timestamp"),
             exp.alias_(count_where(exp.LT(this=time, expression=moment(EARLIEST))), "impossible_timestamp"),
             exp.alias_(count_where(exp.GT(this=time, expression=moment(now() + CLOCK_SKEW))), "future_timestamp"),
-            exp.alias_(exp.Min(this=time), "first"),
-            exp.alias_(exp.Max(this=time), "last"),
+            exp.alias_(_within_calendar(exp.Min(this=time)), "first"),
+            exp.alias_(_within_calendar(exp.Max(this=time)), "last"),
         )
         .from_(EVENTS)
         .group_by(exp.Literal.number(1))
@@ -100,6 +100,18 @@ def read_facts(log: "InteractionLog") -> Facts:
         first=_in_utc(min(firsts, default=None)),
         last=_in_utc(max(lasts, default=None)),
         event_types=dict(counts),
+    )
+
+
+def _within_calendar(time: exp.Expr) -> exp.Expr:
+    """`time`, or the first or last moment of Python's calendar where it lies outside: year -5000, infinity."""
+    low, high = moment("0001-01-01"), moment("9999-12-31T23:59:59.999999")
+    return exp.Case(
+        ifs=[
+            exp.If(this=exp.LT(this=time, expression=low), true=low.copy()),
+            exp.If(this=exp.GT(this=time.copy(), expression=high), true=high.copy()),
+        ],
+        default=time.copy(),
     )
 
 

@@ -178,8 +178,10 @@ class InteractionLog:
     @cached_property
     def attributes(self) -> tuple[str, ...]:
         """The columns without a role, under their own names."""
-        mapped = set(self.roles.columns().values())
-        return tuple(name for name in self._opened.columns if name not in mapped and name not in COLUMN_ROLES)
+        hidden = {*self.roles.columns().values(), *COLUMN_ROLES}
+        # The engine does not tell upper from lower case: beside the role it would read one column for the other.
+        played = {role for role in COLUMN_ROLES if self.roles.knows(role)}
+        return tuple(name for name in self._opened.columns if name not in hidden and name.casefold() not in played)
 
     @property
     def names(self) -> tuple[str, ...]:

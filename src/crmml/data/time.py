@@ -14,8 +14,14 @@ AsOf = str | date | datetime | pd.Timestamp
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
+# A hundred thousand years is more than any clock; beyond it 64 bits would not hold the microseconds.
+_TOO_LONG = 100_000 * 365 * DAY
 _UNITS = {"s": SECOND, "m": 60 * SECOND, "h": 3600 * SECOND, "d": DAY, "w": 7 * DAY}
 _DURATION = re.compile(r"([0-9]+)([smhdw])")
+# The spellings that mean one moment only: in "05/01/2024" or "01.05.2024" nobody knows which one is the month.
+_ISO = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)? ?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?)?"
+)
 # Words people try, and what they should write.
 _WORDS = {"day": "d", "week": "w", "hour": "h", "minute": "m", "min": "m", "second": "s", "sec": "s"}
 _CALENDAR = {"month": 30, "mo": 30, "quarter": 91, "q": 91, "year": 365, "y": 365, "yr": 365}
@@ -35,17 +41,17 @@ def parse_duration(text: str, what: str = "duration") -> int:
     match = _DURATION.fullmatch(text) if isinstance(text, str) else None
     if match is None:
         raise ConfigError(f"{what} {text!r} is not a duration{_suggestion(text)}")
-    microseconds = int(match[1]) * _UNITS[match[2]]
+    # Python does not read numbers of thousands of digits; whatever has more than 30 is too long anyway.
+    microseconds = int(match[1]) * _UNITS[match[2]] if len(match[1]) <= 30 else _TOO_LONG + 1
     if microseconds == 0:
         raise ConfigError(f"{what} {text!r} has no length. Use a positive duration, for example '30d'.")
-    # A hundred thousand years is more than any clock; beyond it 64 bits would not hold the microseconds.
-    if microseconds > 100_000 * 365 * DAY:
+    if microseconds > _TOO_LONG:
         raise ConfigError(f"{what} {text!r} is longer than any log. Leave it out, or use for example '3650d'.")
     return microseconds
 
 
 def _suggestion(text: Any) -> str:
-    words = re.fullmatch(r"\s*(\d+)\s*([A-Za-z]+?)s?\s*", text) if isinstance(text, str) else None
+    words = re.fullmatch(r"\s*(\d{1,30})\s*([A-Za-z]+?)s?\s*", text) if isinstance(text, str) else None
     if words:
         number, unit = int(words[1]), words[2].lower()
         if unit in _CALENDAR:
@@ -67,7 +73,8 @@ def moment_of(value: AsOf, what: str = "as_of") -> pd.Timestamp:
     """
     try:
         # datetime and pandas.Timestamp are dates too; a number would be taken for nanoseconds.
-        when = pd.Timestamp(value) if isinstance(value, str | date) else None
+        readable = _ISO.fullmatch(value) is not None if isinstance(value, str) else isinstance(value, date)
+        when = pd.Timestamp(value) if readable else None
     except (ValueError, OverflowError):
         when = None
     if when is None or pd.isna(when):

@@ -11,6 +11,9 @@ from crmml.errors import ConfigError, LeakageError
 if TYPE_CHECKING:
     from crmml.features.targets import Target
 
+# A cutoff per hour for a year; more is a mistyped unit, and would fill the memory before anybody sees it.
+MOST = 10_000
+
 
 def cutoffs(start: AsOf, end: AsOf, every: str, *, timezone: str = "UTC") -> tuple[pd.Timestamp, ...]:
     """The moments `start`, `start + every`, ... up to and including `end`.
@@ -38,8 +41,14 @@ def cutoffs(start: AsOf, end: AsOf, every: str, *, timezone: str = "UTC") -> tup
         raise ConfigError(
             f"cutoffs: end {spoken(last)} is before start {spoken(first)}. Swap them, or use a later end."
         )
+    n = (last - first) // step + 1
+    if n > MOST:
+        raise ConfigError(
+            f"cutoffs: from {spoken(first)} to {spoken(last)} every {every!r} makes {n:,} cutoffs, but the most is "
+            f"{MOST:,}. Use a longer every, for example '30d'."
+        )
     if timezone == "UTC" or step_us % DAY:
-        return tuple(first + number * step for number in range((last - first) // step + 1))
+        return tuple(first + number * step for number in range(n))
     local, moments = first.tz_convert(timezone).tz_localize(None), [first]
     while (following := _in_zone(local + len(moments) * step, "cutoff", timezone)) <= last:
         moments.append(following)
