@@ -21,7 +21,7 @@ demo: $(VENV)/.crmml  ## install and run the main job on a simulated log
 	$(RUN) -m crmml demo --out demo
 
 test: $(VENV)/.dev  ## install and run the whole test suite
-	$(RUN) -m pytest -n $(WORKERS)
+	$(RUN) -m pytest -n $(WORKERS) --durations=10
 
 quick: $(VENV)/.dev  ## the tests that take seconds
 	$(RUN) -m pytest -n $(WORKERS) -m "not slow and not real"
@@ -38,9 +38,11 @@ format: $(VENV)/.dev  ## let ruff fix and format
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
 
-# Warnings are not errors here: what an old release of numpy says about itself is not news.
+# Without the property tests, which look for mistakes of ours, and with warnings that are not errors: what an old
+# release of numpy says about itself is not news.
 floors: .venv-floors/.ready  ## the quick tests on the lowest versions that pyproject.toml promises
-	.venv-floors/bin/python -m pytest -W default -m "not slow and not real" tests --ignore=tests/test_docs.py
+	.venv-floors/bin/python -m pytest -n $(WORKERS) -W default -m "not slow and not real and not hypothesis" \
+		tests --ignore=tests/test_docs.py
 
 build: $(VENV)/.dev  ## the wheel and the source archive, in dist/
 	$(PIP) install build
