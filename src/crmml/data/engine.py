@@ -57,6 +57,7 @@ class Engine:
             ) from error
         # One query at a time: a DuckDB connection is not for two threads, and its temporary views are its own.
         self._lock = threading.Lock()
+        self._files = tuple(files)
         self._close_off([str(file) for file in files])
 
     def _close_off(self, files: list[str]) -> None:
@@ -76,7 +77,10 @@ class Engine:
 
     def register(self, name: str, table: pa.Table) -> None:
         """Let the Arrow `table` be read under `name`."""
-        self._connection.register(name, table)
+        try:
+            self._connection.register(name, table)
+        except duckdb.Error as error:
+            raise _translated(error) from error
 
     def create_view(self, name: str, query: exp.Expr) -> None:
         """Let the rows of `query` be read under `name`."""
@@ -96,6 +100,12 @@ class Engine:
             with self._lock:
                 return self._connection.sql(text).to_arrow_table()
         except duckdb.Error as error:
+            gone = next((file for file in self._files if not file.exists()), None)
+            if gone is not None:
+                raise DataError(
+                    f"InteractionLog: {gone} is gone; it was there when the log was opened. "
+                    "Put it back, or open the log anew."
+                ) from error
             raise _translated(error) from error
 
     def row(self, query: exp.Expr) -> Mapping[str, Any]:

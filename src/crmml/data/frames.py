@@ -24,10 +24,21 @@ def arrow_from_pandas(frame: pd.DataFrame, time_columns: Sequence[str | None]) -
     for column in time_columns:
         if column in frame.columns and frame[column].dtype == object:
             _check_zones_alike(column, frame[column])
+    for name, kind in frame.dtypes.items():
+        if isinstance(kind, pd.SparseDtype):
+            raise SchemaError(
+                f"InteractionLog: column {name!r} is sparse ({kind}). "
+                f"Make it dense: frame[{name!r}] = frame[{name!r}].sparse.to_dense()."
+            )
     try:
         return pa.Table.from_pandas(frame, preserve_index=False)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
         column, first, second = _mixed_column(frame)
+        if type(first) is type(second):
+            raise SchemaError(
+                f"InteractionLog: column {column!r} holds {first!r} ({type(first).__name__}), which is neither a "
+                f"number nor a text nor a time. Leave it out: frame.drop(columns=[{column!r}])."
+            ) from None
         raise SchemaError(
             f"InteractionLog: column {column!r} mixes types: {first!r} ({type(first).__name__}) and "
             f"{second!r} ({type(second).__name__}). Make it one type, for example "

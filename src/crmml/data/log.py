@@ -1,5 +1,6 @@
 """`InteractionLog`: raw interactions, with the role that each column plays."""
 
+import re
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from itertools import pairwise
@@ -145,6 +146,32 @@ class InteractionLog:
                     f"InteractionLog: column {column!r} cannot be the event_type: it is {_spoken(kind)}"
                     f"{self._example(column)}. Make it text, or use event_type=Constant('purchase')."
                 )
+            elif role in ID_ROLES:
+                self._check_id(role, column, kind)
+
+    def _check_id(self, role: str, column: str, kind: str) -> None:
+        """Ids are whole numbers or texts; pandas makes floats of whole numbers as soon as one is missing."""
+        if kind in NUMBERS or _is_text(kind) or kind in ("UUID", '"NULL"') or re.fullmatch(r"DECIMAL\(\d+,0\)", kind):
+            return
+        example = self._first_fraction(column) if kind in FLOATS else self._example(column)
+        if kind in FLOATS and not example:
+            return
+        raise SchemaError(
+            f"InteractionLog: column {column!r} cannot be the {role}: it is {_spoken(kind)}{example}. "
+            f"Make it text or whole numbers, for example frame[{column!r}] = frame[{column!r}].astype(str)."
+        )
+
+    def _first_fraction(self, column: str) -> str:
+        """ " (for example 1.5)" with the least value that is no whole number of 53 bits, or "" where all are."""
+        value = exp.column(column, quoted=True)
+        whole = exp.and_(
+            exp.EQ(this=exp.Floor(this=value), expression=value.copy()),
+            exp.LTE(this=exp.Abs(this=value.copy()), expression=exp.Literal.number(2**53)),
+        )
+        known = exp.Not(this=exp.Anonymous(this="isnan", expressions=[value.copy()]))
+        query = exp.select(exp.alias_(exp.Min(this=value.copy()), "example")).from_(LOG)
+        example = self._opened.engine.row(query.where(known, exp.Not(this=exp.paren(whole))))["example"]
+        return "" if example is None else f" (for example {example!r})"
 
     def _check_time(self, role: str, column: str, kind: str) -> None:
         zoned = self._opened.text_times.get(role, kind in ZONED)
@@ -243,22 +270,25 @@ class InteractionLog:
             return self._time_in_utc(name, column, kind)
         if kind in FLOATS:
             # NaN is a missing value; without this it would be the greatest of all numbers.
-            return exp.Anonymous(this="NULLIF", expressions=[column, exp.cast(exp.Literal.string("NaN"), "DOUBLE")])
+            missing = exp.cast(exp.Literal.string("NaN"), "DOUBLE")
+            value = exp.Anonymous(this="NULLIF", expressions=[column, missing])
+            return exp.cast(value, "BIGINT") if name in ID_ROLES else value
         if name in ID_ROLES and kind in NUMBERS and "HUGE" not in kind and kind != "UBIGINT":
             # The same ids whatever the width in which a file keeps them.
             return exp.cast(column, "BIGINT")
         return exp.cast(column, "TEXT") if kind.startswith("ENUM") else column
 
     def _time_in_utc(self, name: str, column: exp.Expr, kind: str) -> exp.Expr:
-        utc = exp.Literal.string("UTC")
         zoned = self._opened.text_times.get(name, kind in ZONED)
         if zoned:
             moment = column if kind == ZONED[0] else exp.cast(column, "TIMESTAMPTZ")
-            return exp.AtTimeZone(this=moment, zone=utc)
+            # Through the microseconds: AT TIME ZONE asks the calendar for every single row.
+            microseconds = exp.Anonymous(this="epoch_us", expressions=[moment])
+            return exp.Anonymous(this="make_timestamp", expressions=[microseconds])
         local = column if kind == "TIMESTAMP" else exp.cast(column, "TIMESTAMP")
         if self.roles.timezone in (None, "UTC"):
             return local
-        zone = exp.Literal.string(str(self.roles.timezone))
+        zone, utc = (exp.Literal.string(text) for text in (str(self.roles.timezone), "UTC"))
         return exp.AtTimeZone(this=exp.AtTimeZone(this=local, zone=zone), zone=utc)
 
     # What a person asks of a log --------------------------------------------------------------------------
@@ -289,6 +319,8 @@ class InteractionLog:
 
     def events(self, names: Sequence[str] | None = None) -> pa.Table:
         """The cleaned events as an Arrow table with the columns `names` (all by default), time in UTC."""
+        for name in names or ():
+            self.require(name, "InteractionLog.events")
         steps = self.steps(self.names if names is None else names)
         query = exp.select(*(name_of(name) for name in (names or self.names))).from_(EVENTS)
         return self.engine.arrow(chain(steps, query))

@@ -47,8 +47,24 @@ def open_source(source: Any, roles: Roles, *, threads: int | None, memory_limit:
     table = _as_arrow(source, roles)
     _check_columns(table.column_names, roles)
     engine = Engine(threads=threads, memory_limit=memory_limit)
-    engine.register(LOG, table)
+    try:
+        engine.register(LOG, table)
+    except EngineError as error:
+        raise _unreadable(engine, table, error) from error
     return Opened(engine, engine.columns(LOG), {}, f"{table.num_rows:,} rows in memory")
+
+
+def _unreadable(engine: Engine, table: pa.Table, error: EngineError) -> SchemaError:
+    """Which column it is that the engine cannot read."""
+    for field in table.schema:
+        try:
+            engine.register("column_alone", table.select([field.name]))
+        except EngineError:
+            return SchemaError(
+                f"InteractionLog: column {field.name!r} is of the Arrow type {field.type}, which cannot be queried. "
+                "Make it float64, text or another plain type, or leave the column out."
+            )
+    return SchemaError(f"InteractionLog: the table cannot be read: {error}. Leave out the columns that are not needed.")
 
 
 def _is_list_of_paths(source: Any) -> bool:
@@ -142,7 +158,7 @@ def _as_arrow(source: Any, roles: Roles) -> pa.Table:
     relation = relation_to_arrow(source)
     if relation is not None:
         return relation
-    if hasattr(source, "__arrow_c_stream__"):
+    if hasattr(source, "__arrow_c_stream__") and hasattr(source, "columns"):  # a column alone has none
         return pa.table(source)
     raise ConfigError(
         f"InteractionLog: cannot read a log from {type(source).__module__}.{type(source).__qualname__}. "
