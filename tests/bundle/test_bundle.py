@@ -316,3 +316,25 @@ def test_a_fault_while_saving_leaves_the_old_bundle_or_the_new(tmp_path: Path) -
             assert sorted(visible(folder)) == ["arrays.npz", "booster.txt", "bundle.json"]
             return
     pytest.fail("the steps never end")
+
+
+def test_a_frame_is_no_log_to_score() -> None:
+    with pytest.raises(cm.ConfigError) as caught:
+        bundle(KINDS[0]).score(log().events().to_pandas(), LATER)
+    assert str(caught.value) == ("Bundle.score: log is a DataFrame. Use InteractionLog(source, customer_id=..., ...).")
+
+
+def test_items_of_another_type_than_in_training_are_refused() -> None:
+    events = pd.DataFrame({"u": [1, 2, 2], "t": pd.to_datetime(["2024-01-01", "2024-01-02", "2024-01-03"])})
+    roles = {"customer_id": "u", "timestamp": "t", "item_id": "sku", "timezone": "UTC"}
+    trained = cm.InteractionLog(events.assign(sku=["tea", "tea", "cup"]), **roles)
+    model = cm.Popularity().fit(cm.build_interactions(trained, cm.Interactions(), "2024-01-04"))
+    made = cm.Bundle(cm.Interactions(), None, model, roles=trained.roles, training_cutoffs=["2024-01-04"])
+    # The first customer has had tea, and is offered the cup.
+    assert made.score(trained, "2024-01-04")["item_id"].tolist() == ["cup"]
+    with pytest.raises(cm.SchemaError) as caught:
+        made.score(cm.InteractionLog(events.assign(sku=[7, 7, 8]), **roles), "2024-01-04")
+    assert str(caught.value) == (
+        "score: the items of the log are of another type than those of the training log: 7 instead of 'cup'. "
+        "Use the same type of item_id in both."
+    )

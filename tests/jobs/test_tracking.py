@@ -344,3 +344,20 @@ def test_processes_that_touch_a_fresh_store_together(tmp_path: Path) -> None:
     assert [process.returncode for process in started] == [0, 0], json.dumps(outputs)
     assert len({uri for uri, _ in outputs}) == 2
     assert {found.info.status for found in runs(store, "together")} == {"FINISHED"}
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: cm.track(5, experiment="e"), "track: bundle is a int. Use what train() returned."),
+        (lambda: load_bundle(5), "bundle is 5. Use a Bundle, the path of its folder, or the URI from track()."),
+        (
+            lambda: load_bundle("models:/m-1", tracking_uri=5),
+            "tracking_uri is 5. Use a text such as 'sqlite:///mlflow.db'.",
+        ),
+    ],
+)
+def test_arguments_of_another_type_are_refused_before_any_store_is_touched(call: Any, message: str) -> None:
+    with pytest.raises(cm.ConfigError) as caught:
+        call()
+    assert str(caught.value) == message

@@ -179,3 +179,15 @@ def test_unusable_spend_is_refused(y: Any, message: str) -> None:
     with pytest.raises((cm.DataError, cm.SchemaError)) as caught:
         cm.LifetimeValueRegressor().fit(np.ones((2, 1)), pd.Series(y))
     assert str(caught.value) == message
+
+
+def test_a_spend_that_is_none_is_refused_also_among_objects() -> None:
+    """scikit-learn looks for NaN before it makes numbers of objects, and lets a None through."""
+    X = np.arange(20.0).reshape(-1, 1)
+    y = np.array([1.0, None, *[2.0] * 18], dtype=object)
+    with pytest.raises(cm.DataError) as caught:
+        cm.LifetimeValueRegressor().fit(X, y)
+    assert str(caught.value) == (
+        "LifetimeValueRegressor.fit: y is nan in row 1. Give every row its spend: drop the row, or use 0 where nothing "
+        "was spent."
+    )

@@ -126,6 +126,10 @@ class Bundle:
             ConfigError: the log was cleaned otherwise; a cutoff lies outside the log.
             DataError: nobody is in the population; values cannot be used.
         """
+        if not hasattr(log, "cleaning"):
+            raise ConfigError(
+                f"Bundle.score: log is a {type(log).__name__}. Use InteractionLog(source, customer_id=..., ...)."
+            )
         cleaned = self._cleaned(log)
         cutoffs = moments_of(as_of)
         table = self._lists(cleaned, cutoffs, k) if self.task == "items" else self._table(cleaned, cutoffs)

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 
 from crmml.bundle.scoring import item_scores
+from crmml.definition import python_scalar
+from crmml.errors import SchemaError
 from crmml.features.aggregates import Recency
 from crmml.features.datasets import build_features
 from crmml.features.interactions import Interactions, build_interactions
@@ -57,5 +59,12 @@ def _unseen(model: Any, customers: pd.Index, seen: pd.DataFrame, k: int) -> pd.D
 
 
 def _without(found: pd.DataFrame, seen: pd.DataFrame) -> pd.DataFrame:
+    kinds = [pd.api.types.is_integer_dtype(ids["item_id"]) for ids in (found, seen)]
+    if kinds[0] is not kinds[1] and len(found) and len(seen):
+        ours, theirs = (python_scalar(ids["item_id"].iloc[0]) for ids in (found, seen))
+        raise SchemaError(
+            f"score: the items of the log are of another type than those of the training log: {theirs!r} instead of "
+            f"{ours!r}. Use the same type of item_id in both."
+        )
     marked = found.merge(seen.assign(is_seen=True), on=["customer_id", "item_id"], how="left")
     return found[marked["is_seen"].isna().to_numpy()]

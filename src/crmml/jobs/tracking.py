@@ -77,6 +77,10 @@ def track(
     """
     if not isinstance(experiment, str) or not experiment.strip():
         raise ConfigError(f"track: experiment is {experiment!r}. Use a name such as 'churn'.")
+    if not isinstance(bundle, Bundle):
+        raise ConfigError(f"track: bundle is a {type(bundle).__name__}. Use what train() returned.")
+    if report is not None and not hasattr(report, "to_html"):
+        raise ConfigError(f"track: report is a {type(report).__name__}. Use what backtest() returned, or None.")
     store = _store(tracking_uri)
     with _mlflow("track()"), _typed(f"track: {store}"):
         client = _client(store)
@@ -109,6 +113,8 @@ def load_bundle(source: Bundle | str | Path, *, tracking_uri: str | None = None)
     """
     if isinstance(source, Bundle):
         return source
+    if not isinstance(source, str | Path):
+        raise ConfigError(f"bundle is {source!r}. Use a Bundle, the path of its folder, or the URI from track().")
     text = str(source)
     if isinstance(source, Path) or not _SCHEME.match(text):
         return Bundle.load(source)
@@ -306,6 +312,8 @@ def _ended(client: Any, run: str) -> Iterator[None]:
 
 
 def _store(tracking_uri: str | None) -> str:
+    if tracking_uri is not None and not isinstance(tracking_uri, str):
+        raise ConfigError(f"tracking_uri is {tracking_uri!r}. Use a text such as 'sqlite:///mlflow.db'.")
     store = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_STORE
     path = _sqlite_file(store)
     return store if path is None else f"sqlite:///{path.absolute()}"

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from crmml.errors import ConfigError
+from crmml.errors import ConfigError, DataError
 from crmml.models._base import Floats, Ints, State, TableEstimator, customer_groups
 from crmml.models._folds import N_FOLDS, assign_folds, held_out
 from crmml.models._intervals import RatioIntervals
@@ -112,6 +112,12 @@ class LifetimeValueRegressor(RegressorMixin, TableEstimator):  # type: ignore[mi
         groups = customer_groups(X, y, f"{type(self).__name__}.fit")
         X, y = self._check_fitting(X, y, y_numeric=True)
         spend = np.maximum(y.astype(np.float64), 0.0)
+        if not np.isfinite(spend).all():  # a None among objects turns into NaN after scikit-learn has looked
+            row = int(np.flatnonzero(~np.isfinite(spend))[0])
+            raise DataError(
+                f"{type(self).__name__}.fit: y is {spend[row]} in row {row}. Give every row its spend: "
+                "drop the row, or use 0 where nothing was spent."
+            )
         self.label_mean_ = float(spend.mean())
         if self.label_mean_ == 0.0:  # nobody spent anything: there is nothing to learn, and 0 to expect
             self.level_ = 1.0
