@@ -4,11 +4,11 @@ from sqlglot import Dialect, exp
 
 from crmml.errors import ConfigError, did_you_mean
 
-# epoch_us(timestamp), microseconds since 1970, where it has another name.
-_EPOCH_US = {
-    "spark": "UNIX_MICROS",
-    "databricks": "UNIX_MICROS",
-    "bigquery": "UNIX_MICROS",
+# DuckDB's functions between timestamps and microseconds since 1970, where they have other names.
+_FUNCTIONS = {
+    "spark": {"epoch_us": "UNIX_MICROS", "make_timestamp": "TIMESTAMP_MICROS"},
+    "databricks": {"epoch_us": "UNIX_MICROS", "make_timestamp": "TIMESTAMP_MICROS"},
+    "bigquery": {"epoch_us": "UNIX_MICROS", "make_timestamp": "TIMESTAMP_MICROS"},
 }
 
 
@@ -18,7 +18,7 @@ def text_of(query: exp.Select, dialect: str) -> str:
     Raises:
         ConfigError: SQLGlot does not know the dialect, or it has no microseconds that we know of.
     """
-    known = ["duckdb", *_EPOCH_US]
+    known = ["duckdb", *_FUNCTIONS]
     if dialect not in known:
         raise ConfigError(
             f"dialect {dialect!r} is not supported.{did_you_mean(dialect, known)} Use one of {', '.join(known)}."
@@ -26,6 +26,5 @@ def text_of(query: exp.Select, dialect: str) -> str:
     if dialect != "duckdb":
         query = query.copy()
         for node in query.find_all(exp.Anonymous):
-            if node.name.lower() == "epoch_us":
-                node.set("this", _EPOCH_US[dialect])
+            node.set("this", _FUNCTIONS[dialect].get(node.name.lower(), node.name))
     return str(query.sql(Dialect.get_or_raise(dialect), pretty=True))
