@@ -83,7 +83,7 @@ def slug(value: Any) -> str:
     text = str(value)
     plain = text.lower().replace(" ", "_").replace("-", "_")
     safe = re.sub(r"[^a-z0-9_]+", "_", plain).strip("_")[:40]
-    if safe == plain:
+    if safe and safe == plain:
         return safe
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:6]
     return f"{safe}_{digest}" if safe else digest

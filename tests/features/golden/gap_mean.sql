@@ -1,0 +1,47 @@
+WITH cutoffs AS (
+  SELECT
+    as_of
+  FROM (VALUES
+    (CAST('2024-06-01 00:00:00' AS TIMESTAMP))) AS listed(as_of)
+), events AS (
+  SELECT
+    CAST("user" AS BIGINT) AS customer_id,
+    MAKE_TIMESTAMP(EPOCH_US("ts")) AS "timestamp",
+    "kind" AS event_type,
+    MAKE_TIMESTAMP(EPOCH_US("known")) AS recorded_at
+  FROM log
+), history AS (
+  SELECT
+    events.customer_id,
+    cutoffs.as_of,
+    EPOCH_US(cutoffs.as_of) - EPOCH_US(events."timestamp") AS age_us,
+    events.event_type
+  FROM events
+  JOIN cutoffs
+    ON events."timestamp" < cutoffs.as_of
+    AND COALESCE(events.recorded_at, events."timestamp") < cutoffs.as_of
+), by_customer AS (
+  SELECT
+    customer_id,
+    as_of,
+    CAST((
+      MAX(CASE WHEN event_type = 'purchase' AND age_us <= 15552000000000 THEN age_us END) - MIN(CASE WHEN event_type = 'purchase' AND age_us <= 15552000000000 THEN age_us END)
+    ) AS DOUBLE) / NULLIF(
+      (
+        COUNT(CASE WHEN event_type = 'purchase' AND age_us <= 15552000000000 THEN age_us END) - 1
+      ),
+      0
+    ) / 86400000000 AS gap_mean_purchase_180d
+  FROM history
+  GROUP BY
+    customer_id,
+    as_of
+)
+SELECT
+  by_customer.customer_id,
+  by_customer.as_of,
+  by_customer.gap_mean_purchase_180d
+FROM by_customer
+ORDER BY
+  by_customer.customer_id,
+  by_customer.as_of

@@ -1,0 +1,58 @@
+WITH cutoffs AS (
+  SELECT
+    as_of
+  FROM (VALUES
+    (CAST('2024-06-01 00:00:00' AS TIMESTAMP))) AS listed(as_of)
+), events AS (
+  SELECT
+    CAST("user" AS BIGINT) AS customer_id,
+    MAKE_TIMESTAMP(EPOCH_US("ts")) AS "timestamp",
+    "kind" AS event_type,
+    NULLIF("revenue", CAST('NaN' AS DOUBLE)) AS amount,
+    MAKE_TIMESTAMP(EPOCH_US("known")) AS recorded_at
+  FROM log
+), history AS (
+  SELECT
+    events.customer_id,
+    cutoffs.as_of,
+    EPOCH_US(cutoffs.as_of) - EPOCH_US(events."timestamp") AS age_us,
+    events.event_type,
+    CAST(events.amount AS DECIMAL(18, 6)) AS exact_amount
+  FROM events
+  JOIN cutoffs
+    ON events."timestamp" < cutoffs.as_of
+    AND COALESCE(events.recorded_at, events."timestamp") < cutoffs.as_of
+), by_customer AS (
+  SELECT
+    customer_id,
+    as_of,
+    SQRT(
+      CAST((
+        COUNT(CASE WHEN event_type = 'purchase' THEN exact_amount END) * SUM(
+          CASE
+            WHEN event_type = 'purchase'
+            THEN CAST(exact_amount AS DECIMAL(38, 6)) * CAST(exact_amount AS DECIMAL(38, 6))
+          END
+        ) - SUM(CASE WHEN event_type = 'purchase' THEN exact_amount END) * SUM(CASE WHEN event_type = 'purchase' THEN exact_amount END)
+      ) AS DOUBLE) / NULLIF(
+        (
+          CAST(COUNT(CASE WHEN event_type = 'purchase' THEN exact_amount END) AS DOUBLE) * (
+            COUNT(CASE WHEN event_type = 'purchase' THEN exact_amount END) - 1
+          )
+        ),
+        0
+      )
+    ) AS std_amount_purchase
+  FROM history
+  GROUP BY
+    customer_id,
+    as_of
+)
+SELECT
+  by_customer.customer_id,
+  by_customer.as_of,
+  by_customer.std_amount_purchase
+FROM by_customer
+ORDER BY
+  by_customer.customer_id,
+  by_customer.as_of
