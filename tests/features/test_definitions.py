@@ -117,7 +117,7 @@ def test_evil_column_names_are_columns(column: str) -> None:
             lambda: cm.Share(window="30d"),
             "Share: without a filter the share is always 1. Use Share(event_type='purchase').",
         ),
-        (lambda: cm.Trend(), "Trend: a trend needs a window. Use Trend(window='180d')."),
+        (cm.Trend, "Trend: a trend needs a window. Use Trend(window='180d')."),
         (
             lambda: cm.Trend(window="100s", periods=6),
             "Trend: window '100s' does not divide into 6 equal periods. Use a multiple, for example window='180d'.",
@@ -142,7 +142,8 @@ def test_evil_column_names_are_columns(column: str) -> None:
         ),
         (
             lambda: cm.build_features(log_of(), "standrd", "2024-03-02"),
-            "features: there is no preset 'standrd'. Did you mean 'standard'? Use one of rfm, standard, or a FeatureSet.",
+            "features: there is no preset 'standrd'. Did you mean 'standard'? Use one of rfm, "
+            "standard, or a FeatureSet.",
         ),
     ],
 )
