@@ -33,9 +33,7 @@ def names(requirements: list[str]) -> set[str]:
 
 
 CORE = names(PROJECT["dependencies"])
-EXTRAS = {
-    name for extra, lines in PROJECT["optional-dependencies"].items() if extra != "dev" for name in names(lines)
-}
+EXTRAS = {name for extra, lines in PROJECT["optional-dependencies"].items() if extra != "dev" for name in names(lines)}
 
 
 def imported() -> set[str]:
@@ -76,9 +74,7 @@ def test_every_dependency_has_a_reason_and_the_same_floor_in_the_record(name: st
 
 
 def test_a_requirement_without_a_floor_is_refused() -> None:
-    with pytest.raises(
-        ValueError, match=r"^pyproject.toml: 'numpy<3' has no floor. Write 'numpy>=1.0', and test it.$"
-    ):
+    with pytest.raises(ValueError, match=r"^pyproject.toml: 'numpy<3' has no floor. Write 'numpy>=1.0', and test it.$"):
         floors({"name": "shop", "dependencies": ["numpy<3"], "optional-dependencies": {}})
 
 

@@ -195,9 +195,7 @@ def test_the_sources_are_the_original_ones() -> None:
     assert datasets.CDNOW.url == "https://www.brucehardie.com/datasets/CDNOW_master.zip"
 
 
-def test_nothing_is_downloaded_that_cannot_be_read(
-    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_is_downloaded_that_cannot_be_read(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "python_calamine", None)
     with pytest.raises(MissingExtraError) as error:
         datasets.online_retail(cache=tmp_path, source=shop.source())

@@ -294,9 +294,7 @@ def test_same_seed_same_log_other_seed_other_log() -> None:
 
 def test_start_and_end_are_utc_unless_they_say_otherwise() -> None:
     plain = simulate_log(50, start="2024-01-01", end="2024-07-01", seed=5)
-    aware = simulate_log(
-        50, start=datetime(2024, 1, 1, tzinfo=UTC), end=pd.Timestamp("2024-07-01T02:00+02:00"), seed=5
-    )
+    aware = simulate_log(50, start=datetime(2024, 1, 1, tzinfo=UTC), end=pd.Timestamp("2024-07-01T02:00+02:00"), seed=5)
     pd.testing.assert_frame_equal(plain.events, aware.events)
     assert str(plain.events["timestamp"].dtype) == "datetime64[us, UTC]"
 

@@ -43,9 +43,7 @@ def test_features_of_rules_are_built_once() -> None:
     rows=st.lists(st.tuples(st.integers(-9, 9), st.integers(0, 1)), min_size=1, max_size=40),
     asked=st.lists(st.integers(-20, 20), min_size=1, max_size=20),
 )
-def test_calibrated_scores_are_probabilities_that_keep_the_order(
-    rows: list[tuple[int, int]], asked: list[int]
-) -> None:
+def test_calibrated_scores_are_probabilities_that_keep_the_order(rows: list[tuple[int, int]], asked: list[int]) -> None:
     scores, labels = (pd.Series(column) for column in zip(*rows, strict=True))
     p = calibrated(scores, labels, pd.Series(sorted(asked)))
     assert ((p >= 0) & (p <= 1)).all()

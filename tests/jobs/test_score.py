@@ -59,9 +59,7 @@ def test_ids_keep_their_type(ids: list[Any], tmp_path: Path) -> None:
     small = cm.InteractionLog(events, **roles, timezone="UTC")
     table = pq.read_table(cm.score(bundle("churn"), small, "2024-05-02", tmp_path))
     assert table["customer_id"].to_pylist() == sorted(ids)
-    assert str(table["customer_id"].type).startswith(
-        "int64" if isinstance(ids[0], int) else ("string", "large_string")
-    )
+    assert str(table["customer_id"].type).startswith("int64" if isinstance(ids[0], int) else ("string", "large_string"))
 
 
 def test_one_flipped_bit_is_found_by_who_reads_with_checksums(tmp_path: Path) -> None:

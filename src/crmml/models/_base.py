@@ -94,9 +94,7 @@ class TableEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships
         if fitted_names is None or list(getattr(X, "columns", fitted_names)) == list(fitted_names):
             refuse_text(X, where)  # where the names are wrong, they are the better message
         try:
-            checked = validate_data(
-                self, X, y, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan", **checks
-            )
+            checked = validate_data(self, X, y, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan", **checks)
         except ValueError as error:
             raise _typed(error, X, where) from error
         except TypeError as error:
@@ -213,8 +211,7 @@ def customer_groups(X: Any, y: Any, where: str) -> Ints | None:
         return None
     if isinstance(y, pd.Series) and "customer_id" in y.index.names and not X.index.equals(y.index):
         raise SchemaError(
-            f"{where}: the rows of y are not in the order of the rows of X (their indexes differ). "
-            "Use y.loc[X.index]."
+            f"{where}: the rows of y are not in the order of the rows of X (their indexes differ). Use y.loc[X.index]."
         )
     codes, _ = pd.factorize(X.index.get_level_values("customer_id"), use_na_sentinel=False)
     return codes.astype(np.int64)

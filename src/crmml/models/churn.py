@@ -175,9 +175,7 @@ class ChurnClassifier(ClassifierMixin, TableEstimator):  # type: ignore[misc]  #
             )
         return classes, codes
 
-    def _calibrate(
-        self, trainer: TreeTrainer, X: Floats, positive: Bools, groups: Ints | None
-    ) -> tuple[float, float]:
+    def _calibrate(self, trainer: TreeTrainer, X: Floats, positive: Bools, groups: Ints | None) -> tuple[float, float]:
         """Slope and intercept from scores that no scoring model was trained on."""
         n_folds = min(N_FOLDS, *(_n_groups(rows, groups) for rows in (positive, ~positive)))
         if n_folds < 2:
