@@ -8,7 +8,7 @@ import pyarrow as pa
 from sqlglot import exp
 
 from crmml.data.engine import EngineError
-from crmml.data.sql import name_of, not_null
+from crmml.data.sql import name_of, named, not_null
 from crmml.data.steps import EVENTS, Step, chain
 from crmml.data.time import DAY, AsOf, moments_of, spoken
 from crmml.errors import ConfigError, DataError, LeakageError
@@ -217,13 +217,13 @@ def population_step(plan: Plan, population: Population) -> Step:
 def outcome_step(target: Target, columns: Sequence[str]) -> Step:
     """The one step that sees the future: the events in `[as_of + gap, as_of + gap + horizon)`."""
     ahead = exp.Sub(this=microseconds(column_of("timestamp")), expression=microseconds(column("as_of", CUTOFFS)))
-    filtered = target.filter.sql({name: name for name in target.filter.columns})
+    filtered = target.filter.sql({name: _in_outcome(name) for name in target.filter.columns})
     dated = (
         exp.select(
             column_of("customer_id"),
             column("as_of", CUTOFFS),
             exp.alias_(ahead, "ahead_us"),
-            *(column_of(name) for name in columns),
+            *(named(column_of(name), _in_outcome(name)) for name in columns),
         )
         .from_(EVENTS)
         .join(CUTOFFS, join_type="cross")
@@ -243,12 +243,17 @@ def outcome_step(target: Target, columns: Sequence[str]) -> Step:
 def _labels_step(target: Target) -> Step:
     values = [exp.alias_(exp.Count(this=exp.Star()), "n")]
     if target.label_column is not None:
-        exact = exp.cast(name_of(target.label_column), EXACT)
+        exact = exp.cast(name_of(_in_outcome(target.label_column)), EXACT)
         values.append(exp.alias_(exp.Sum(this=exact), "total"))
     else:
         values.append(exp.alias_(number(0), "total"))
     keys = [column(key) for key in KEYS]
     return Step(LABELS, exp.select(*keys, *values).from_(OUTCOME).group_by(*[key.copy() for key in keys]))
+
+
+def _in_outcome(name: str) -> str:
+    """The name of a role or attribute in the step `outcome`, which has columns of its own."""
+    return f"{name}_" if name.casefold() in ("as_of", "ahead_us") else name
 
 
 def _label_columns(target: Target) -> list[str]:
