@@ -222,3 +222,14 @@ def test_bad_interactions_are_refused(act: Any, message: str) -> None:
     with pytest.raises(cm.CrmmlError) as caught:
         act()
     assert str(caught.value) == message
+
+
+def test_a_filter_on_a_time_is_refused() -> None:
+    frame = pd.DataFrame({"u": ["one", "end"], "t": [AS_OF - DAY, END["t"]], "seen": [AS_OF, AS_OF]})
+    log = cm.InteractionLog(frame, customer_id="u", timestamp="t")
+    with pytest.raises(cm.SchemaError) as caught:
+        cm.build_features(log, [cm.Count(where={"seen": "yesterday"})], AS_OF)
+    assert str(caught.value) == (
+        "Count(where={'seen': 'yesterday'}): 'seen' is time, which no filter compares. Make it text or a number in "
+        "the log, for example frame['seen'] = frame['seen'].astype(str)."
+    )

@@ -30,6 +30,11 @@ def check_columns(filter_: Filter, log: "InteractionLog", where: str) -> None:
     for name, values in filter_.conditions:
         log.require(name, where)
         kind = log.kind(name)
+        if kind not in ("text", "number", "uuid", '"null"'):
+            raise SchemaError(
+                f"{where}: {name!r} is {kind}, which no filter compares. Make it text or a number in the log, for "
+                f"example frame[{name!r}] = frame[{name!r}].astype(str)."
+            )
         for value in values:
             fits = isinstance(value, str) if kind == "text" else not isinstance(value, str)
             if kind in ("text", "number") and not fits:
