@@ -233,3 +233,14 @@ def test_a_filter_on_a_time_is_refused() -> None:
         "Count(where={'seen': 'yesterday'}): 'seen' is time, which no filter compares. Make it text or a number in "
         "the log, for example frame['seen'] = frame['seen'].astype(str)."
     )
+
+
+def test_an_infinite_amount_in_the_horizon_is_named() -> None:
+    """No feature sums the amount: it is the label that cannot."""
+    log = log_of(BEFORE, (AS_OF + DAY, "purchase", float("inf")))
+    with pytest.raises(cm.DataError) as caught:
+        cm.build_dataset(log, [cm.Recency()], cm.Spend("30d"), AS_OF)
+    assert str(caught.value) == (
+        "'amount' has the value inf, but only values below 1e+12 can be summed exactly. Mend it, or drop the events: "
+        "log.clean(KeepBetween('amount', minimum=-1e+12, maximum=1e+12))."
+    )

@@ -1,25 +1,23 @@
+-- sqlglot 30
 WITH cutoffs AS (
   SELECT
     as_of
   FROM (VALUES
-    (CAST('2024-06-01 00:00:00' AS TIMESTAMP))) AS listed(as_of)
+    (CAST('2024-02-15 00:00:00' AS TIMESTAMP)),
+    (CAST('2024-02-29 22:30:00' AS TIMESTAMP))) AS listed(as_of)
 ), events AS (
   SELECT
-    CAST("user" AS BIGINT) AS customer_id,
+    "user" AS customer_id,
     MAKE_TIMESTAMP(EPOCH_US("ts")) AS "timestamp",
     "kind" AS event_type,
-    "source" AS channel,
-    MAKE_TIMESTAMP(EPOCH_US("known")) AS recorded_at,
-    "plan"
+    MAKE_TIMESTAMP(EPOCH_US("seen")) AS recorded_at
   FROM log
 ), history AS (
   SELECT
     events.customer_id,
     cutoffs.as_of,
     EPOCH_US(cutoffs.as_of) - EPOCH_US(events."timestamp") AS age_us,
-    events.event_type,
-    events.channel,
-    events."plan"
+    events.event_type
   FROM events
   JOIN cutoffs
     ON events."timestamp" < cutoffs.as_of
@@ -28,15 +26,8 @@ WITH cutoffs AS (
   SELECT
     customer_id,
     as_of,
-    COUNT(
-      CASE
-        WHEN event_type = 'purchase'
-        AND channel IN ('web', 'app')
-        AND "plan" = 'it''s'
-        AND age_us <= 7776000000000
-        THEN 1
-      END
-    ) AS count_purchase_web_or_app_plan_it_s_24ceef_90d
+    COUNT(*) AS count,
+    COUNT(CASE WHEN event_type = 'purchase' AND age_us <= 7776000000000 THEN 1 END) AS count_purchase_90d
   FROM history
   GROUP BY
     customer_id,
@@ -45,7 +36,8 @@ WITH cutoffs AS (
 SELECT
   by_customer.customer_id,
   by_customer.as_of,
-  by_customer.count_purchase_web_or_app_plan_it_s_24ceef_90d
+  by_customer.count,
+  by_customer.count_purchase_90d
 FROM by_customer
 ORDER BY
   by_customer.customer_id,

@@ -1,14 +1,16 @@
+-- sqlglot 30
 WITH cutoffs AS (
   SELECT
     as_of
   FROM (VALUES
-    (CAST('2024-06-01 00:00:00' AS TIMESTAMP))) AS listed(as_of)
+    (CAST('2024-02-15 00:00:00' AS TIMESTAMP)),
+    (CAST('2024-02-29 22:30:00' AS TIMESTAMP))) AS listed(as_of)
 ), events AS (
   SELECT
-    CAST("user" AS BIGINT) AS customer_id,
+    "user" AS customer_id,
     MAKE_TIMESTAMP(EPOCH_US("ts")) AS "timestamp",
     NULLIF("revenue", CAST('NaN' AS DOUBLE)) AS amount,
-    MAKE_TIMESTAMP(EPOCH_US("known")) AS recorded_at
+    MAKE_TIMESTAMP(EPOCH_US("seen")) AS recorded_at
   FROM log
 ), history AS (
   SELECT
@@ -24,7 +26,7 @@ WITH cutoffs AS (
   SELECT
     customer_id,
     as_of,
-    CAST(MAX(amount) AS DOUBLE) AS max_amount
+    CAST(MAX(CASE WHEN age_us <= 2592000000000 THEN amount END) AS DOUBLE) AS max_amount_30d
   FROM history
   GROUP BY
     customer_id,
@@ -33,7 +35,7 @@ WITH cutoffs AS (
 SELECT
   by_customer.customer_id,
   by_customer.as_of,
-  by_customer.max_amount
+  by_customer.max_amount_30d
 FROM by_customer
 ORDER BY
   by_customer.customer_id,

@@ -1,19 +1,20 @@
+-- sqlglot 30
 WITH cutoffs AS (
   SELECT
     as_of
   FROM (VALUES
-    (CAST('2024-06-01 00:00:00' AS TIMESTAMP)),
-    (CAST('2024-06-08 00:00:00' AS TIMESTAMP))) AS listed(as_of)
+    (CAST('2024-02-15 00:00:00' AS TIMESTAMP)),
+    (CAST('2024-02-29 22:30:00' AS TIMESTAMP))) AS listed(as_of)
 ), events AS (
   SELECT
-    CAST("user" AS BIGINT) AS customer_id,
+    "user" AS customer_id,
     MAKE_TIMESTAMP(EPOCH_US("ts")) AS "timestamp",
     "kind" AS event_type,
     "sku" AS item_id,
     NULLIF("revenue", CAST('NaN' AS DOUBLE)) AS amount,
-    "pieces" AS quantity,
+    NULLIF("units", CAST('NaN' AS DOUBLE)) AS quantity,
     "source" AS channel,
-    MAKE_TIMESTAMP(EPOCH_US("known")) AS recorded_at
+    MAKE_TIMESTAMP(EPOCH_US("seen")) AS recorded_at
   FROM log
 ), history AS (
   SELECT
@@ -154,22 +155,22 @@ WITH cutoffs AS (
     CAST(COUNT(CASE WHEN event_type = 'view' AND age_us <= 15552000000000 THEN 1 END) AS DOUBLE) / NULLIF(COUNT(CASE WHEN age_us <= 15552000000000 THEN 1 END), 0) AS share_view_180d,
     CAST(COUNT(
       CASE
-        WHEN event_type = 'purchase' AND channel = 'app' AND age_us <= 31536000000000
-        THEN 1
-      END
-    ) AS DOUBLE) / NULLIF(
-      COUNT(CASE WHEN event_type = 'purchase' AND age_us <= 31536000000000 THEN 1 END),
-      0
-    ) AS share_purchase_app_365d,
-    CAST(COUNT(
-      CASE
         WHEN event_type = 'purchase' AND channel = 'web' AND age_us <= 31536000000000
         THEN 1
       END
     ) AS DOUBLE) / NULLIF(
       COUNT(CASE WHEN event_type = 'purchase' AND age_us <= 31536000000000 THEN 1 END),
       0
-    ) AS share_purchase_web_365d
+    ) AS share_purchase_web_365d,
+    CAST(COUNT(
+      CASE
+        WHEN event_type = 'purchase' AND channel = 'shop' AND age_us <= 31536000000000
+        THEN 1
+      END
+    ) AS DOUBLE) / NULLIF(
+      COUNT(CASE WHEN event_type = 'purchase' AND age_us <= 31536000000000 THEN 1 END),
+      0
+    ) AS share_purchase_shop_365d
   FROM history
   GROUP BY
     customer_id,
@@ -298,8 +299,8 @@ SELECT
   by_customer.count_view_180d,
   by_customer.share_view_180d,
   COALESCE(distinct_channel.nunique_channel_365d, 0) AS nunique_channel_365d,
-  by_customer.share_purchase_app_365d,
-  by_customer.share_purchase_web_365d
+  by_customer.share_purchase_web_365d,
+  by_customer.share_purchase_shop_365d
 FROM by_customer
 LEFT JOIN distinct_item_id
   USING (customer_id, as_of)

@@ -1,21 +1,25 @@
+-- sqlglot 30
 WITH cutoffs AS (
   SELECT
     as_of
   FROM (VALUES
-    (CAST('2024-06-01 00:00:00' AS TIMESTAMP))) AS listed(as_of)
+    (CAST('2024-02-15 00:00:00' AS TIMESTAMP)),
+    (CAST('2024-02-29 22:30:00' AS TIMESTAMP))) AS listed(as_of)
 ), events AS (
   SELECT
-    CAST("user" AS BIGINT) AS customer_id,
+    "user" AS customer_id,
     MAKE_TIMESTAMP(EPOCH_US("ts")) AS "timestamp",
     "kind" AS event_type,
-    MAKE_TIMESTAMP(EPOCH_US("known")) AS recorded_at
+    "source" AS channel,
+    MAKE_TIMESTAMP(EPOCH_US("seen")) AS recorded_at
   FROM log
 ), history AS (
   SELECT
     events.customer_id,
     cutoffs.as_of,
     EPOCH_US(cutoffs.as_of) - EPOCH_US(events."timestamp") AS age_us,
-    events.event_type
+    events.event_type,
+    events.channel
   FROM events
   JOIN cutoffs
     ON events."timestamp" < cutoffs.as_of
@@ -24,7 +28,8 @@ WITH cutoffs AS (
   SELECT
     customer_id,
     as_of,
-    CAST(MIN(CASE WHEN event_type = 'purchase' THEN age_us END) AS DOUBLE) / 86400000000 AS recency_purchase
+    CAST(MIN(age_us) AS DOUBLE) / 86400000000 AS recency,
+    CAST(MIN(CASE WHEN event_type = 'purchase' AND channel IN ('web', 'shop') THEN age_us END) AS DOUBLE) / 86400000000 AS recency_purchase_web_or_shop
   FROM history
   GROUP BY
     customer_id,
@@ -33,7 +38,8 @@ WITH cutoffs AS (
 SELECT
   by_customer.customer_id,
   by_customer.as_of,
-  by_customer.recency_purchase
+  by_customer.recency,
+  by_customer.recency_purchase_web_or_shop
 FROM by_customer
 ORDER BY
   by_customer.customer_id,

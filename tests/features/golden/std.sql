@@ -1,22 +1,22 @@
+-- sqlglot 30
 WITH cutoffs AS (
   SELECT
     as_of
   FROM (VALUES
-    (CAST('2024-06-01 00:00:00' AS TIMESTAMP))) AS listed(as_of)
+    (CAST('2024-02-15 00:00:00' AS TIMESTAMP)),
+    (CAST('2024-02-29 22:30:00' AS TIMESTAMP))) AS listed(as_of)
 ), events AS (
   SELECT
-    CAST("user" AS BIGINT) AS customer_id,
+    "user" AS customer_id,
     MAKE_TIMESTAMP(EPOCH_US("ts")) AS "timestamp",
-    "kind" AS event_type,
     NULLIF("revenue", CAST('NaN' AS DOUBLE)) AS amount,
-    MAKE_TIMESTAMP(EPOCH_US("known")) AS recorded_at
+    MAKE_TIMESTAMP(EPOCH_US("seen")) AS recorded_at
   FROM log
 ), history AS (
   SELECT
     events.customer_id,
     cutoffs.as_of,
     EPOCH_US(cutoffs.as_of) - EPOCH_US(events."timestamp") AS age_us,
-    events.event_type,
     CAST(events.amount AS DECIMAL(18, 6)) AS exact_amount
   FROM events
   JOIN cutoffs
@@ -28,21 +28,21 @@ WITH cutoffs AS (
     as_of,
     SQRT(
       CAST((
-        COUNT(CASE WHEN event_type = 'purchase' THEN exact_amount END) * SUM(
+        COUNT(CASE WHEN age_us <= 2592000000000 THEN exact_amount END) * SUM(
           CASE
-            WHEN event_type = 'purchase'
+            WHEN age_us <= 2592000000000
             THEN CAST(exact_amount AS DECIMAL(38, 6)) * CAST(exact_amount AS DECIMAL(38, 6))
           END
-        ) - SUM(CASE WHEN event_type = 'purchase' THEN exact_amount END) * SUM(CASE WHEN event_type = 'purchase' THEN exact_amount END)
+        ) - SUM(CASE WHEN age_us <= 2592000000000 THEN exact_amount END) * SUM(CASE WHEN age_us <= 2592000000000 THEN exact_amount END)
       ) AS DOUBLE) / NULLIF(
         (
-          CAST(COUNT(CASE WHEN event_type = 'purchase' THEN exact_amount END) AS DOUBLE) * (
-            COUNT(CASE WHEN event_type = 'purchase' THEN exact_amount END) - 1
+          CAST(COUNT(CASE WHEN age_us <= 2592000000000 THEN exact_amount END) AS DOUBLE) * (
+            COUNT(CASE WHEN age_us <= 2592000000000 THEN exact_amount END) - 1
           )
         ),
         0
       )
-    ) AS std_amount_purchase
+    ) AS std_amount_30d
   FROM history
   GROUP BY
     customer_id,
@@ -51,7 +51,7 @@ WITH cutoffs AS (
 SELECT
   by_customer.customer_id,
   by_customer.as_of,
-  by_customer.std_amount_purchase
+  by_customer.std_amount_30d
 FROM by_customer
 ORDER BY
   by_customer.customer_id,

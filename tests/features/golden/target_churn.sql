@@ -1,14 +1,16 @@
+-- sqlglot 30
 WITH cutoffs AS (
   SELECT
     as_of
   FROM (VALUES
-    (CAST('2024-06-01 00:00:00' AS TIMESTAMP))) AS listed(as_of)
+    (CAST('2024-02-15 00:00:00' AS TIMESTAMP)),
+    (CAST('2024-02-29 22:30:00' AS TIMESTAMP))) AS listed(as_of)
 ), events AS (
   SELECT
-    CAST("user" AS BIGINT) AS customer_id,
+    "user" AS customer_id,
     MAKE_TIMESTAMP(EPOCH_US("ts")) AS "timestamp",
     "kind" AS event_type,
-    MAKE_TIMESTAMP(EPOCH_US("known")) AS recorded_at
+    MAKE_TIMESTAMP(EPOCH_US("seen")) AS recorded_at
   FROM log
 ), history AS (
   SELECT
@@ -49,7 +51,7 @@ WITH cutoffs AS (
     CROSS JOIN cutoffs
   ) AS dated
   WHERE
-    ahead_us >= 604800000000 AND ahead_us < 3196800000000 AND event_type = 'purchase'
+    ahead_us >= 604800000000 AND ahead_us < 5788800000000 AND event_type = 'purchase'
 ), labels AS (
   SELECT
     customer_id,

@@ -1,20 +1,24 @@
+-- sqlglot 30
 WITH cutoffs AS (
   SELECT
     as_of
   FROM (VALUES
-    (CAST('2024-06-01 00:00:00' AS TIMESTAMP))) AS listed(as_of)
+    (CAST('2024-02-15 00:00:00' AS TIMESTAMP)),
+    (CAST('2024-02-29 22:30:00' AS TIMESTAMP))) AS listed(as_of)
 ), events AS (
   SELECT
-    CAST("user" AS BIGINT) AS customer_id,
+    "user" AS customer_id,
     MAKE_TIMESTAMP(EPOCH_US("ts")) AS "timestamp",
+    "kind" AS event_type,
     NULLIF("revenue", CAST('NaN' AS DOUBLE)) AS amount,
-    MAKE_TIMESTAMP(EPOCH_US("known")) AS recorded_at
+    MAKE_TIMESTAMP(EPOCH_US("seen")) AS recorded_at
   FROM log
 ), history AS (
   SELECT
     events.customer_id,
     cutoffs.as_of,
-    EPOCH_US(cutoffs.as_of) - EPOCH_US(events."timestamp") AS age_us
+    EPOCH_US(cutoffs.as_of) - EPOCH_US(events."timestamp") AS age_us,
+    events.event_type
   FROM events
   JOIN cutoffs
     ON events."timestamp" < cutoffs.as_of
@@ -24,6 +28,8 @@ WITH cutoffs AS (
     customer_id,
     as_of
   FROM history
+  WHERE
+    event_type IN ('purchase', 'view')
 ), by_customer AS (
   SELECT
     customer_id,
@@ -41,12 +47,13 @@ WITH cutoffs AS (
       events.customer_id,
       cutoffs.as_of,
       EPOCH_US(events."timestamp") - EPOCH_US(cutoffs.as_of) AS ahead_us,
+      events.event_type,
       events.amount
     FROM events
     CROSS JOIN cutoffs
   ) AS dated
   WHERE
-    ahead_us >= 0 AND ahead_us < 2592000000000
+    ahead_us >= 0 AND ahead_us < 5184000000000 AND event_type IN ('purchase', 'view')
 ), labels AS (
   SELECT
     customer_id,

@@ -1,19 +1,23 @@
+-- sqlglot 30
 WITH cutoffs AS (
   SELECT
     as_of
   FROM (VALUES
-    (CAST('2024-06-01 00:00:00' AS TIMESTAMP))) AS listed(as_of)
+    (CAST('2024-02-15 00:00:00' AS TIMESTAMP)),
+    (CAST('2024-02-29 22:30:00' AS TIMESTAMP))) AS listed(as_of)
 ), events AS (
   SELECT
-    CAST("user" AS BIGINT) AS customer_id,
+    "user" AS customer_id,
     MAKE_TIMESTAMP(EPOCH_US("ts")) AS "timestamp",
-    MAKE_TIMESTAMP(EPOCH_US("known")) AS recorded_at
+    MAKE_TIMESTAMP(EPOCH_US("seen")) AS recorded_at,
+    "plan"
   FROM log
 ), history AS (
   SELECT
     events.customer_id,
     cutoffs.as_of,
-    EPOCH_US(cutoffs.as_of) - EPOCH_US(events."timestamp") AS age_us
+    EPOCH_US(cutoffs.as_of) - EPOCH_US(events."timestamp") AS age_us,
+    events."plan"
   FROM events
   JOIN cutoffs
     ON events."timestamp" < cutoffs.as_of
@@ -22,7 +26,8 @@ WITH cutoffs AS (
   SELECT
     customer_id,
     as_of,
-    CAST(MAX(age_us) AS DOUBLE) / 86400000000 AS tenure
+    CAST(MAX(age_us) AS DOUBLE) / 86400000000 AS tenure,
+    CAST(MAX(CASE WHEN "plan" = 'gold' THEN age_us END) AS DOUBLE) / 86400000000 AS tenure_plan_gold
   FROM history
   GROUP BY
     customer_id,
@@ -31,7 +36,8 @@ WITH cutoffs AS (
 SELECT
   by_customer.customer_id,
   by_customer.as_of,
-  by_customer.tenure
+  by_customer.tenure,
+  by_customer.tenure_plan_gold
 FROM by_customer
 ORDER BY
   by_customer.customer_id,

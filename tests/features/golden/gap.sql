@@ -1,14 +1,16 @@
+-- sqlglot 30
 WITH cutoffs AS (
   SELECT
     as_of
   FROM (VALUES
-    (CAST('2024-06-01 00:00:00' AS TIMESTAMP))) AS listed(as_of)
+    (CAST('2024-02-15 00:00:00' AS TIMESTAMP)),
+    (CAST('2024-02-29 22:30:00' AS TIMESTAMP))) AS listed(as_of)
 ), events AS (
   SELECT
-    CAST("user" AS BIGINT) AS customer_id,
+    "user" AS customer_id,
     MAKE_TIMESTAMP(EPOCH_US("ts")) AS "timestamp",
     "kind" AS event_type,
-    MAKE_TIMESTAMP(EPOCH_US("known")) AS recorded_at
+    MAKE_TIMESTAMP(EPOCH_US("seen")) AS recorded_at
   FROM log
 ), history AS (
   SELECT
@@ -23,7 +25,15 @@ WITH cutoffs AS (
 ), by_customer AS (
   SELECT
     customer_id,
-    as_of
+    as_of,
+    CAST((
+      MAX(CASE WHEN event_type = 'purchase' AND age_us <= 15552000000000 THEN age_us END) - MIN(CASE WHEN event_type = 'purchase' AND age_us <= 15552000000000 THEN age_us END)
+    ) AS DOUBLE) / NULLIF(
+      (
+        COUNT(CASE WHEN event_type = 'purchase' AND age_us <= 15552000000000 THEN age_us END) - 1
+      ),
+      0
+    ) / 86400000000 AS gap_mean_purchase_180d
   FROM history
   GROUP BY
     customer_id,
@@ -41,8 +51,6 @@ WITH cutoffs AS (
       age_us,
       LAG(age_us) OVER (PARTITION BY customer_id, as_of ORDER BY age_us DESC) AS previous_us
     FROM history
-    WHERE
-      event_type = 'purchase'
   ) AS lagged
   WHERE
     NOT previous_us IS NULL
@@ -50,6 +58,15 @@ WITH cutoffs AS (
   SELECT
     customer_id,
     as_of,
+    SQRT(
+      CAST((
+        COUNT(*) * SUM(CAST(gap_us AS INT128) * CAST(gap_us AS INT128)) - SUM(CAST(gap_us AS INT128)) * SUM(CAST(gap_us AS INT128))
+      ) AS DOUBLE) / NULLIF((
+        CAST(COUNT(*) AS DOUBLE) * (
+          COUNT(*) - 1
+        )
+      ), 0)
+    ) / 86400000000 AS gap_std,
     SQRT(
       CAST((
         COUNT(CASE WHEN previous_us <= 15552000000000 THEN 1 END) * SUM(
@@ -66,7 +83,7 @@ WITH cutoffs AS (
         ),
         0
       )
-    ) / 86400000000 AS gap_std_purchase_180d
+    ) / 86400000000 AS gap_std_180d
   FROM gaps_1
   GROUP BY
     customer_id,
@@ -75,7 +92,9 @@ WITH cutoffs AS (
 SELECT
   by_customer.customer_id,
   by_customer.as_of,
-  gaps_1_by_customer.gap_std_purchase_180d
+  by_customer.gap_mean_purchase_180d,
+  gaps_1_by_customer.gap_std,
+  gaps_1_by_customer.gap_std_180d
 FROM by_customer
 LEFT JOIN gaps_1_by_customer
   USING (customer_id, as_of)

@@ -1,0 +1,73 @@
+-- sqlglot 30
+WITH cutoffs AS (
+  SELECT
+    as_of
+  FROM (VALUES
+    (CAST('2024-02-15 00:00:00' AS TIMESTAMP)),
+    (CAST('2024-02-29 22:30:00' AS TIMESTAMP))) AS listed(as_of)
+), events AS (
+  SELECT
+    "user" AS customer_id,
+    MAKE_TIMESTAMP(EPOCH_US("ts")) AS "timestamp",
+    MAKE_TIMESTAMP(EPOCH_US("seen")) AS recorded_at
+  FROM log
+), history AS (
+  SELECT
+    events.customer_id,
+    cutoffs.as_of,
+    EPOCH_US(cutoffs.as_of) - EPOCH_US(events."timestamp") AS age_us
+  FROM events
+  JOIN cutoffs
+    ON events."timestamp" < cutoffs.as_of
+    AND COALESCE(events.recorded_at, events."timestamp") < cutoffs.as_of
+), population AS (
+  SELECT DISTINCT
+    customer_id,
+    as_of
+  FROM history
+), by_customer AS (
+  SELECT
+    customer_id,
+    as_of,
+    CAST(MIN(age_us) AS DOUBLE) / 86400000000 AS recency
+  FROM history
+  GROUP BY
+    customer_id,
+    as_of
+), outcome AS (
+  SELECT
+    *
+  FROM (
+    SELECT
+      events.customer_id,
+      cutoffs.as_of,
+      EPOCH_US(events."timestamp") - EPOCH_US(cutoffs.as_of) AS ahead_us
+    FROM events
+    CROSS JOIN cutoffs
+  ) AS dated
+  WHERE
+    ahead_us >= 0 AND ahead_us < 5184000000000
+), labels AS (
+  SELECT
+    customer_id,
+    as_of,
+    COUNT(*) AS n,
+    0 AS total
+  FROM outcome
+  GROUP BY
+    customer_id,
+    as_of
+)
+SELECT
+  population.customer_id,
+  population.as_of,
+  by_customer.recency,
+  CAST(CASE WHEN COALESCE(labels.n, 0) > 0 THEN 1 ELSE 0 END AS BIGINT) AS label
+FROM population
+LEFT JOIN by_customer
+  USING (customer_id, as_of)
+LEFT JOIN labels
+  USING (customer_id, as_of)
+ORDER BY
+  population.customer_id,
+  population.as_of

@@ -1,0 +1,124 @@
+"""The SQL text of every aggregate, preset and target, reviewed as text.
+
+A difference is shown as a diff. If it is meant: `CRMML_UPDATE_GOLDEN=1 python -m pytest tests/features/test_golden_sql.py`,
+then read `git diff` before committing. sqlglot decides how SQL is laid out, so a file holds for one major version.
+"""
+
+import difflib
+import os
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import crmml as cm
+from crmml.data.time import moments_of
+from crmml.features.datasets import dataset_query, features_query
+from crmml.features.dialects import text_of
+from tests.features.oracle import AGGREGATES
+
+GOLDEN = Path(__file__).parent / "golden"
+LAYOUT = f"-- sqlglot {version('sqlglot').partition('.')[0]}"
+FRAME = pd.DataFrame(
+    {
+        "user": ["anna", "ben", "anna"],
+        "ts": pd.to_datetime(["2024-01-01", "2024-02-01", "2024-03-01"], utc=True),
+        "seen": pd.to_datetime(["2024-01-01", "2024-02-02", "2024-03-01"], utc=True),
+        "kind": ["purchase", "view", "purchase"],
+        "sku": ["a", "b", None],
+        "revenue": [19.99, None, -5.0],
+        "units": [1, None, 2],
+        "source": ["web", "shop", "web"],
+        "plan": ["free", "gold", "gold"],
+    }
+)
+LOG = cm.InteractionLog(
+    FRAME,
+    customer_id="user",
+    timestamp="ts",
+    event_type="kind",
+    item_id="sku",
+    amount="revenue",
+    quantity="units",
+    channel="source",
+    recorded_at="seen",
+)
+PLAIN = cm.InteractionLog(
+    FRAME[["user", "ts", "revenue"]],
+    customer_id="user",
+    timestamp="ts",
+    event_type=cm.Constant("purchase"),
+    amount="revenue",
+)
+# One file per aggregate: with and without filter and window, and with whatever else it can be told.
+FEATURES: dict[str, list[Any]] = {
+    "Recency": [cm.Recency(), cm.Recency(event_type="purchase", channel=["web", "shop"])],
+    "Tenure": [cm.Tenure(), cm.Tenure(where={"plan": "gold"})],
+    "Count": [cm.Count(), cm.Count(event_type="purchase", window="90d")],
+    "Sum": [cm.Sum("amount"), cm.Sum("quantity", event_type=["purchase", "view"], window="8w")],
+    "Mean": [cm.Mean("amount", event_type="purchase")],
+    "Min": [cm.Min("amount", window="30d")],
+    "Max": [cm.Max("amount", window="30d")],
+    "Std": [cm.Std("amount", window="30d")],
+    "NUnique": [cm.NUnique("item_id"), cm.NUnique("item_id", event_type="view", window="30d"), cm.NUnique("channel")],
+    "Gap": [cm.Gap(event_type="purchase", window="180d"), cm.Gap(stat="std"), cm.Gap(stat="std", window="180d")],
+    "Share": [cm.Share(event_type="view", window="90d"), cm.Share(event_type="purchase", channel="web")],
+    "Trend": [cm.Trend(window="180d"), cm.Trend("amount", event_type="purchase", window="4w", periods=4)],
+    "Latest": [cm.Latest("plan"), cm.Latest("amount", event_type="purchase", window="90d")],
+}
+CUTOFFS = moments_of(["2024-02-15", "2024-02-29T23:30:00+01:00"])
+
+
+def of_features(log: cm.InteractionLog, features: cm.FeatureSet, dialect: str = "duckdb") -> str:
+    return features.sql(log, CUTOFFS, dialect=dialect)
+
+
+def of_target(target: Any) -> str:
+    return text_of(dataset_query(LOG, cm.FeatureSet([cm.Recency()]), target, CUTOFFS), "duckdb")
+
+
+def of_population() -> str:
+    population = cm.Population(event_type="purchase", active_within="90d")
+    return text_of(features_query(LOG, cm.FeatureSet([cm.Count()]), CUTOFFS, population), "duckdb")
+
+
+TEXTS: dict[str, Any] = {
+    **{name.lower(): lambda name=name: of_features(LOG, cm.FeatureSet(FEATURES[name])) for name in FEATURES},
+    "preset_rfm": lambda: of_features(LOG, cm.presets.rfm(LOG)),
+    "preset_rfm_spark": lambda: of_features(LOG, cm.presets.rfm(LOG), "spark"),
+    "preset_standard": lambda: of_features(LOG, cm.presets.standard(LOG)),
+    "preset_standard_of_a_purchase_log": lambda: of_features(PLAIN, cm.presets.standard(PLAIN)),
+    "population": of_population,
+    "target_churn": lambda: of_target(cm.Churn("60d", event_type="purchase", active_within="180d", gap="7d")),
+    "target_spend": lambda: of_target(cm.Spend("60d", event_type=["purchase", "view"])),
+    "target_repurchase": lambda: of_target(cm.Repurchase("60d")),
+}
+
+
+def test_every_aggregate_has_a_golden_file() -> None:
+    assert set(FEATURES) == set(AGGREGATES)
+    assert {path.stem for path in GOLDEN.glob("*.sql")} == set(TEXTS)
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_the_sql_is_the_reviewed_one(name: str) -> None:
+    path = GOLDEN / f"{name}.sql"
+    actual = f"{LAYOUT}\n{TEXTS[name]()}\n"
+    if os.environ.get("CRMML_UPDATE_GOLDEN") == "1":
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(actual, encoding="utf-8")
+    expected = path.read_text(encoding="utf-8")
+    if not expected.startswith(f"{LAYOUT}\n"):
+        pytest.skip(f"{path.name} was laid out by another sqlglot ({expected.partition(chr(10))[0]})")
+    diff = difflib.unified_diff(expected.splitlines(), actual.splitlines(), str(path), "now", lineterm="")
+    assert actual == expected, "\n".join(diff)
+
+
+def test_the_sql_runs_and_does_not_depend_on_the_rows() -> None:
+    """A text is about columns and cutoffs: the same for a log with other rows in it."""
+    other = cm.InteractionLog.from_roles(FRAME.iloc[::-1], LOG.roles)
+    features = cm.FeatureSet([feature for group in FEATURES.values() for feature in group])
+    assert of_features(other, features) == of_features(LOG, features)
+    assert LOG.engine.arrow(of_features(LOG, features)).num_rows == 4  # two customers, two cutoffs
