@@ -143,7 +143,8 @@ def build_dataset(
     require_complete_labels(log, target, cutoffs)
     for feature in feature_set:
         check_event_types(feature.filter, log, repr(feature))
-    table = _frame(_run(log, dataset_query(log, feature_set, target, cutoffs), feature_set))
+    query = dataset_query(log, feature_set, target, cutoffs)
+    table = _frame(_run(log, query, feature_set, label_column=target.label_column))
     if table.empty:
         raise DataError(
             f"build_dataset: nobody is in the {target.population!r} as of "
@@ -279,11 +280,14 @@ def check_cutoffs(log: "InteractionLog", cutoffs: Sequence[pd.Timestamp]) -> Non
         )
 
 
-def _run(log: "InteractionLog", query: exp.Select, features: FeatureSet) -> pa.Table:
+def _run(
+    log: "InteractionLog", query: exp.Select, features: FeatureSet, *, label_column: str | None = None
+) -> pa.Table:
     try:
         return log.engine.arrow(query)
     except EngineError as error:
-        explain_values(log, [feature.of for feature in features if feature.of and log.kind(feature.of) == "number"])
+        columns = [*(feature.of for feature in features), label_column]
+        explain_values(log, [name for name in columns if name and log.kind(name) == "number"])
         raise DataError(f"the table cannot be built: {error}. Run log.check() to see what the log holds.") from error
 
 
