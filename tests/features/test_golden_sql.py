@@ -1,7 +1,7 @@
 """The SQL text of every aggregate, preset and target, reviewed as text.
 
-A difference is shown as a diff. If it is meant: `CRMML_UPDATE_GOLDEN=1 python -m pytest tests/features/test_golden_sql.py`,
-then read `git diff` before committing. sqlglot decides how SQL is laid out, so a file holds for one major version.
+A difference is shown as a diff. If it is meant: `CRMML_UPDATE_GOLDEN=1 python -m pytest` with this file, then read
+`git diff` before committing. sqlglot decides how SQL is laid out, so a file holds for one major version of it.
 """
 
 import difflib
