@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from crmml.data.files import atomic_file, atomic_folder, check_writable, lock, remove_leftovers, write_bytes
+from crmml.data.files import as_path, atomic_file, atomic_folder, check_writable, lock, remove_leftovers, write_bytes
 from crmml.errors import ConfigError, DataError
 
 # Everything the writers ask of the system, in the places where they ask it.
@@ -264,3 +264,23 @@ def test_leftovers_of_other_names_stay(tmp_path: Path) -> None:
     (tmp_path / ".a.txt.fedcba9876543210.tmp").mkdir()
     remove_leftovers(tmp_path / "a.txt")
     assert names(tmp_path) == [".a.txt.tmp", other]
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        (None, "save: None is not a path. Use a text, for example 'bundles/churn'."),
+        (5, "save: 5 is not a path. Use a text, for example 'bundles/churn'."),
+        ("", "save: '' is not a path. Use a text, for example 'bundles/churn'."),
+        ("a\0b", "save: 'a\\x00b' is not a path. Use a text, for example 'bundles/churn'."),
+        ("x" * 256, f"save: '{'x' * 40}...' is too long for a file's name. Use at most 255 bytes."),
+    ],
+)
+def test_what_is_no_path_is_refused(path: object, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        as_path(path, "save")
+    assert str(caught.value) == message
+
+
+def test_the_longest_name_is_a_path() -> None:
+    assert as_path("x" * 255, "save") == Path("x" * 255)

@@ -115,11 +115,11 @@ def mean(rows: list[Row], definition: Any, as_of: int) -> float:
 
 
 def least(rows: list[Row], definition: Any, as_of: int) -> float:
-    return float(min(present(matching(rows, definition, as_of), definition.column), default=math.nan))
+    return float(min(numbers(matching(rows, definition, as_of), definition.column), default=math.nan))
 
 
 def greatest(rows: list[Row], definition: Any, as_of: int) -> float:
-    return float(max(present(matching(rows, definition, as_of), definition.column), default=math.nan))
+    return float(max(numbers(matching(rows, definition, as_of), definition.column), default=math.nan))
 
 
 def deviation(rows: list[Row], definition: Any, as_of: int) -> float:

@@ -153,6 +153,12 @@ def test_what_makes_no_sense_is_refused(act: Any, message: str) -> None:
     assert str(caught.value) == message
 
 
+@pytest.mark.parametrize("aggregate", [cm.Sum, cm.Mean, cm.Min, cm.Max, cm.Std])
+def test_every_aggregate_of_numbers_refuses_an_infinite_one(aggregate: Any) -> None:
+    with pytest.raises(cm.DataError, match="'a' has the value inf"):
+        cm.build_features(log_of(a=[1.0, float("inf"), 2.0]), [aggregate("a")], "2024-03-02")
+
+
 def test_presets_take_what_the_log_has() -> None:
     bare = log_of()
     names = cm.presets.standard(bare).names

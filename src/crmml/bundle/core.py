@@ -15,7 +15,7 @@ from crmml.bundle.lists import build_lists
 from crmml.bundle.probe import PREFIX, check_probe, make_probe
 from crmml.bundle.scoring import check_parts, table_scores, task_of
 from crmml.data.cleaning import CleaningStep
-from crmml.data.files import atomic_folder
+from crmml.data.files import as_path, atomic_folder
 from crmml.data.roles import Roles
 from crmml.data.time import AsOf, moments_of, spoken
 from crmml.errors import BundleError, ConfigError, CrmmlError, DataError, MissingExtraError
@@ -197,7 +197,7 @@ class Bundle:
         >>> sorted(file.name for file in bundle.save(folder).iterdir())
         ['arrays.npz', 'bundle.json']
         """
-        folder = Path(path)
+        folder = as_path(path, "save")
         _check_replaceable(folder, overwrite)
         probe = make_probe(self.features, self.target, self.model)
         content = self._content(probe)
@@ -226,7 +226,7 @@ class Bundle:
             ...
         crmml.errors.BundleError: nowhere: there is no such folder. Give the folder that Bundle.save() wrote.
         """
-        folder = Path(path)
+        folder = as_path(path, "load")
         content = files.read(folder)
         where = folder / files.MANIFEST
         document = _checked_document(content.document, where)

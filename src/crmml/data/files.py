@@ -19,8 +19,27 @@ from crmml.errors import ConfigError, DataError
 if sys.platform != "win32":
     import fcntl
 
+# The longest name that common file systems take, in bytes.
+MAX_NAME = 255
 _EXCHANGE = 2  # RENAME_EXCHANGE of renameat2(2)
 _AT_FDCWD = -100
+
+
+def as_path(path: object, what: str) -> Path:
+    """`path` as a Path.
+
+    Raises:
+        ConfigError: it is nothing that a file can be called.
+
+    >>> as_path("bundles/churn", "save").name
+    'churn'
+    """
+    text = os.fspath(path) if isinstance(path, str | os.PathLike) else None
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise ConfigError(f"{what}: {path!r} is not a path. Use a text, for example 'bundles/churn'.")
+    if any(len(part.encode("utf-8", "surrogatepass")) > MAX_NAME for part in Path(text).parts):
+        raise ConfigError(f"{what}: {text[:40] + '...'!r} is too long for a file's name. Use at most {MAX_NAME} bytes.")
+    return Path(text)
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:

@@ -126,7 +126,7 @@ class Min(Aggregate):
     verb: ClassVar[str] = "min"
 
     def sql(self, plan: Plan) -> exp.Expr:
-        least = exp.Min(this=case(self._matching(plan), plan.value(self.column)))
+        least = exp.Min(this=case(self._matching(plan), plan.exact(self.column)))
         return plan.per_customer(self.name, as_double(least))
 
 
@@ -144,7 +144,7 @@ class Max(Aggregate):
     verb: ClassVar[str] = "max"
 
     def sql(self, plan: Plan) -> exp.Expr:
-        greatest = exp.Max(this=case(self._matching(plan), plan.value(self.column)))
+        greatest = exp.Max(this=case(self._matching(plan), plan.exact(self.column)))
         return plan.per_customer(self.name, as_double(greatest))
 
 
@@ -225,7 +225,7 @@ class Gap(Aggregate):
         """The gaps between first and last event add up to the time between these two."""
         ages = case(self._matching(plan), column(AGE))
         span = exp.Sub(this=exp.Max(this=ages), expression=exp.Min(this=ages.copy()))
-        gaps = exp.Sub(this=exp.Count(this=ages.copy()), expression=number(1))
+        gaps = exp.Sub(this=count(self._matching(plan)), expression=number(1))
         # No event gives -1 gaps, one event 0: a span of NULL or a denominator of NULL, both missing.
         return exp.Div(this=ratio(exp.Paren(this=span), exp.Paren(this=gaps)), expression=number(DAY))
 

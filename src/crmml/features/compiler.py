@@ -90,6 +90,8 @@ class Plan:
         self._exact: dict[str, str] = {}
         self._by_customer: dict[str, exp.Expr] = {}
         self._pairs: dict[str, dict[Filter, str]] = {}
+        # The longest window under which a column's values are counted, 0 where one looks at all history.
+        self._reach: dict[tuple[str, Filter], int] = {}
         self._pair_steps: dict[str, str] = {}
         self._distinct: dict[str, dict[str, exp.Expr]] = {}
         self._gaps: dict[Filter, tuple[str, dict[str, exp.Expr]]] = {}
@@ -129,6 +131,8 @@ class Plan:
             self._pair_steps[of] = f"{name_of}_{len(self._pair_steps) + 1}" if clash else name_of
         pairs = self._pairs.setdefault(of, {})
         youngest = pairs.setdefault(filter_, f"youngest_{len(pairs) + 1}")
+        reach = self._reach.get((of, filter_), window_us)
+        self._reach[of, filter_] = max(reach, window_us) if reach and window_us else 0
         if window_us is None:
             counted: exp.Expr = exp.Count(this=column(youngest))
         else:
@@ -232,11 +236,11 @@ class Plan:
         yield Step(self._distinct_step(of), group(pairs, KEYS, counts))
 
     def _of_any(self, of: str) -> list[exp.Expr]:
-        """That an event meets one of the filters under which the values of a column are counted.
+        """That an event meets one of the filters under which the values of a column are counted, in its window.
 
         Only a saving: what meets none of them would be counted nowhere.
         """
-        filters = [self.conditions(filter_) for filter_ in self._pairs[of]]
+        filters = [self.conditions(filter_, self._reach[of, filter_] or None) for filter_ in self._pairs[of]]
         return [exp.or_(*(exp.and_(*conditions) for conditions in filters))] if all(filters) else []
 
     def _gap_steps(self, filter_: Filter, step: str, values: dict[str, exp.Expr]) -> Iterable[Step]:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crmml.bundle import Bundle
-from crmml.data.files import atomic_file, lock, remove_leftovers, write_bytes
+from crmml.data.files import as_path, atomic_file, lock, remove_leftovers, write_bytes
 from crmml.data.log import InteractionLog
 from crmml.data.time import AsOf, moments_of
 from crmml.errors import ConfigError, DataError
@@ -63,7 +63,7 @@ def score(
     >>> pd.read_parquet(path).columns.tolist()
     ['customer_id', 'as_of', 'segment', 'model_id']
     """
-    folder = Path(out)
+    folder = as_path(out, "score: out")
     if isinstance(log, str | Path) or not isinstance(log, InteractionLog):
         raise ConfigError(f"score: log is {log!r}. Use InteractionLog(source, customer_id=..., ...).")
     with lock(folder / LOCK):  # which proves that the folder can be written to

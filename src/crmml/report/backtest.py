@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from crmml.data.files import write_bytes
+from crmml.data.files import as_path, write_bytes
 from crmml.metrics import calibration_table, decile_table, gains_table
 from crmml.report.comparison import Comparison, best_rule, compare
 from crmml.report.measures import Measure, measures_of
@@ -186,7 +186,7 @@ class BacktestReport:
         """
         from crmml.report.page import backtest_page
 
-        file = Path(path)
+        file = as_path(path, "to_html")
         write_bytes(file, backtest_page(self).encode())
         return file
 

@@ -30,7 +30,7 @@ WITH cutoffs AS (
       MAX(CASE WHEN event_type = 'purchase' AND age_us <= 15552000000000 THEN age_us END) - MIN(CASE WHEN event_type = 'purchase' AND age_us <= 15552000000000 THEN age_us END)
     ) AS DOUBLE) / NULLIF(
       (
-        COUNT(CASE WHEN event_type = 'purchase' AND age_us <= 15552000000000 THEN age_us END) - 1
+        COUNT(CASE WHEN event_type = 'purchase' AND age_us <= 15552000000000 THEN 1 END) - 1
       ),
       0
     ) / 86400000000 AS gap_mean_purchase_180d

@@ -17,7 +17,7 @@ WITH cutoffs AS (
     events.customer_id,
     cutoffs.as_of,
     EPOCH_US(cutoffs.as_of) - EPOCH_US(events."timestamp") AS age_us,
-    events.amount
+    CAST(events.amount AS DECIMAL(18, 6)) AS exact_amount
   FROM events
   JOIN cutoffs
     ON events."timestamp" < cutoffs.as_of
@@ -26,7 +26,7 @@ WITH cutoffs AS (
   SELECT
     customer_id,
     as_of,
-    CAST(MAX(CASE WHEN age_us <= 2592000000000 THEN amount END) AS DOUBLE) AS max_amount_30d
+    CAST(MAX(CASE WHEN age_us <= 2592000000000 THEN exact_amount END) AS DOUBLE) AS max_amount_30d
   FROM history
   GROUP BY
     customer_id,

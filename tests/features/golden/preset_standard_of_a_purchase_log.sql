@@ -18,7 +18,6 @@ WITH cutoffs AS (
     cutoffs.as_of,
     EPOCH_US(cutoffs.as_of) - EPOCH_US(events."timestamp") AS age_us,
     events.event_type,
-    events.amount,
     CAST(events.amount AS DECIMAL(18, 6)) AS exact_amount
   FROM events
   JOIN cutoffs
@@ -43,13 +42,13 @@ WITH cutoffs AS (
     CAST((
       MAX(CASE WHEN event_type = 'purchase' THEN age_us END) - MIN(CASE WHEN event_type = 'purchase' THEN age_us END)
     ) AS DOUBLE) / NULLIF((
-      COUNT(CASE WHEN event_type = 'purchase' THEN age_us END) - 1
+      COUNT(CASE WHEN event_type = 'purchase' THEN 1 END) - 1
     ), 0) / 86400000000 AS gap_mean_purchase,
     CAST((
       MAX(CASE WHEN event_type = 'purchase' AND age_us <= 15552000000000 THEN age_us END) - MIN(CASE WHEN event_type = 'purchase' AND age_us <= 15552000000000 THEN age_us END)
     ) AS DOUBLE) / NULLIF(
       (
-        COUNT(CASE WHEN event_type = 'purchase' AND age_us <= 15552000000000 THEN age_us END) - 1
+        COUNT(CASE WHEN event_type = 'purchase' AND age_us <= 15552000000000 THEN 1 END) - 1
       ),
       0
     ) / 86400000000 AS gap_mean_purchase_180d,
@@ -99,8 +98,8 @@ WITH cutoffs AS (
       ),
       0
     ) AS mean_amount_purchase_180d,
-    CAST(MIN(CASE WHEN event_type = 'purchase' THEN amount END) AS DOUBLE) AS min_amount_purchase,
-    CAST(MAX(CASE WHEN event_type = 'purchase' THEN amount END) AS DOUBLE) AS max_amount_purchase,
+    CAST(MIN(CASE WHEN event_type = 'purchase' THEN exact_amount END) AS DOUBLE) AS min_amount_purchase,
+    CAST(MAX(CASE WHEN event_type = 'purchase' THEN exact_amount END) AS DOUBLE) AS max_amount_purchase,
     SQRT(
       CAST((
         COUNT(CASE WHEN event_type = 'purchase' THEN exact_amount END) * SUM(
