@@ -4,6 +4,7 @@ Every connection is closed off: it reads the log's own files and nothing else, l
 network, and its settings cannot be changed by a query.
 """
 
+import itertools
 import shutil
 import tempfile
 import threading
@@ -57,6 +58,7 @@ class Engine:
             ) from error
         # One query at a time: a DuckDB connection is not for two threads, and its temporary views are its own.
         self._lock = threading.Lock()
+        self._numbers = itertools.count(1)
         self._files = tuple(files)
         self._close_off([str(file) for file in files])
 
@@ -86,6 +88,30 @@ class Engine:
         """Let the rows of `query` be read under `name`."""
         view = exp.to_identifier(name, quoted=True).sql(DIALECT)
         self._run(f"CREATE OR REPLACE TEMP VIEW {view} AS {query.sql(DIALECT)}")
+
+    def create_table(self, query: exp.Expr) -> str:
+        """Keep the rows of `query` in a table of its own, and give its name; `drop_table` when done."""
+        name = f"kept_{next(self._numbers)}"
+        with self._lock:
+            self._run(f"CREATE TEMP TABLE {name} AS {query.sql(DIALECT)}")
+        return name
+
+    def drop_table(self, name: str) -> None:
+        """Remove a table that `create_table` made."""
+        with self._lock:
+            self._run(f"DROP TABLE IF EXISTS {exp.to_identifier(name).sql(DIALECT)}")
+
+    def explain(self, query: exp.Expr) -> str:
+        """The plan that the engine makes for `query`, as a drawing in text."""
+        with self._lock:
+            rows = self._run(f"EXPLAIN {query.sql(DIALECT)}").fetchall()
+        return "\n".join(str(row[1]) for row in rows)
+
+    @property
+    def memory_limit(self) -> int:
+        """The bytes that a query may use before it spills to disk."""
+        size, unit = self.arrow("SELECT current_setting('memory_limit') AS size")["size"][0].as_py().split()
+        return int(float(size) * 1024 ** ("bytes", "KiB", "MiB", "GiB", "TiB").index(unit))
 
     def columns(self, table: str) -> dict[str, str]:
         """Column name -> DuckDB type of a table or view."""

@@ -78,7 +78,7 @@ def _open_files(source: Any, roles: Roles, *, threads: int | None, memory_limit:
     description = str(files[0]) if len(files) == 1 else f"{len(files)} files, the first {files[0]}"
     try:
         if kind == "parquet":
-            engine.create_view(LOG, _parquet(files))
+            engine.create_view(LOG, exp.select("*").from_(parquet(files)))
             columns = engine.columns(LOG)
             _check_columns(list(columns), roles)
             return Opened(engine, columns, {}, description)
@@ -91,8 +91,9 @@ def _open_files(source: Any, roles: Roles, *, threads: int | None, memory_limit:
     return Opened(engine, columns, text_times, description)
 
 
-def _parquet(files: Sequence[Path]) -> exp.Select:
-    scan = exp.Anonymous(
+def parquet(files: Sequence[Path]) -> exp.Expr:
+    """The rows of Parquet files, as what stands behind FROM."""
+    return exp.Anonymous(
         this="read_parquet",
         expressions=[
             exp.array(*(exp.Literal.string(str(file)) for file in files)),
@@ -100,7 +101,6 @@ def _parquet(files: Sequence[Path]) -> exp.Select:
             exp.PropertyEQ(this=exp.to_identifier("union_by_name"), expression=exp.true()),
         ],
     )
-    return exp.select("*").from_(scan)
 
 
 def _expand(source: Any) -> list[Path]:

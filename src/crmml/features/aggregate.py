@@ -1,4 +1,4 @@
-"""What all aggregates share: the filter, the window, the name."""
+"""What all features share, and what all aggregates share: the filter, the window, the name."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,16 +8,52 @@ from sqlglot import exp
 
 from crmml.data.time import parse_duration
 from crmml.errors import ConfigError
-from crmml.features.compiler import Plan
 from crmml.features.filters import Filter, check_filter, slug
+from crmml.features.plan import Plan
 from crmml.spec import Definition
 
 if TYPE_CHECKING:
     from crmml.data.log import InteractionLog
 
 
+@dataclass(frozen=True, repr=False)
+class Feature(Definition):
+    """Base of everything that a FeatureSet takes: one definition of one column, or of a few."""
+
+    @property
+    def name(self) -> str:
+        """The name of the feature's column, made from the definition."""
+        raise TypeError(f"{type(self).__name__} has no name")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the feature's columns: its name, unless it has several."""
+        return (self.name,)
+
+    @property
+    def filters(self) -> tuple[Filter, ...]:
+        """The filters that the feature looks through: which event types have to be known."""
+        return ()
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """The roles and attributes whose values are taken as exact numbers."""
+        return ()
+
+    def check(self, log: "InteractionLog") -> None:
+        """Raise a SchemaError where `log` lacks what the definition names, or has it in another type."""
+
+    def sql(self, plan: Plan) -> exp.Expr:
+        """The feature in the last step of the SQL text; the steps before it are asked of `plan`."""
+        raise TypeError(f"{type(self).__name__} has no sql()")
+
+    def sql_by_column(self, plan: Plan) -> dict[str, exp.Expr]:
+        """The same for each of its columns."""
+        return {self.name: self.sql(plan)}
+
+
 @dataclass(frozen=True, repr=False, kw_only=True)
-class Aggregate(Definition):
+class Aggregate(Feature):
     """Base of all aggregates: the filter and the window that they share.
 
     Args:
@@ -61,7 +97,7 @@ class Aggregate(Definition):
         >>> Sum("amount", event_type="purchase", window="90d").name
         'sum_amount_purchase_90d'
         """
-        parts = [self.verb, *(str(getattr(self, name)) for name in self._named)]
+        parts = [self.verb, *self._own_parts()]
         if self.of is not None:
             parts.append(slug(self.of))
         parts.extend(self.filter.names())
@@ -69,10 +105,22 @@ class Aggregate(Definition):
             parts.append(self.window)
         return "_".join(parts)
 
+    def _own_parts(self) -> list[str]:
+        """The parts of the name that come from parameters of the class, after the verb."""
+        return [str(getattr(self, name)) for name in self._named]
+
     @property
     def filter(self) -> Filter:
         """The filter as a value of its own."""
         return Filter.of(event_type=self.event_type, channel=self.channel, where=self.where)
+
+    @property
+    def filters(self) -> tuple[Filter, ...]:
+        return (self.filter,)
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        return (self.of,) if self.of is not None and self._numeric else ()
 
     @property
     def window_us(self) -> int | None:
@@ -84,10 +132,3 @@ class Aggregate(Definition):
         from crmml.features.checks import check_aggregate
 
         check_aggregate(self, log, numeric=self._numeric)
-
-    def sql(self, plan: Plan) -> exp.Expr:
-        """The feature in the final step of the SQL text; the steps before it are asked of `plan`."""
-        raise TypeError(f"{type(self).__name__} has no sql()")
-
-    def _matching(self, plan: Plan) -> list[exp.Expr]:
-        return plan.conditions(self.filter, self.window_us)

@@ -9,22 +9,27 @@ from typing import ClassVar
 
 from sqlglot import exp
 
-from crmml.data.time import DAY, parse_duration
+from crmml.data.time import parse_duration
 from crmml.errors import ConfigError
 from crmml.features.aggregate import Aggregate
-from crmml.features.compiler import (
+from crmml.features.expressions import (
     AGE,
     WIDE,
-    Plan,
     as_double,
+    at_most,
     case,
     column,
     count,
+    deviation,
+    in_days,
+    minus,
     number,
+    or_zero,
     ratio,
-    within,
+    times,
 )
 from crmml.features.filters import Filter
+from crmml.features.plan import Plan
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -39,8 +44,9 @@ class Recency(Aggregate):
     verb: ClassVar[str] = "recency"
 
     def sql(self, plan: Plan) -> exp.Expr:
-        youngest = exp.Min(this=case(self._matching(plan), column(AGE)))
-        return plan.per_customer(self.name, days(youngest))
+        events = plan.events(self.filter)
+        youngest = exp.Min(this=case(events.inside(self.window_us), column(AGE)))
+        return in_days(events.per_customer(youngest, self.name))
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -55,8 +61,9 @@ class Tenure(Aggregate):
     verb: ClassVar[str] = "tenure"
 
     def sql(self, plan: Plan) -> exp.Expr:
-        oldest = exp.Max(this=case(self._matching(plan), column(AGE)))
-        return plan.per_customer(self.name, days(oldest))
+        events = plan.events(self.filter)
+        oldest = exp.Max(this=case(events.inside(self.window_us), column(AGE)))
+        return in_days(events.per_customer(oldest, self.name))
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -71,7 +78,8 @@ class Count(Aggregate):
     verb: ClassVar[str] = "count"
 
     def sql(self, plan: Plan) -> exp.Expr:
-        return plan.per_customer(self.name, count(self._matching(plan)))
+        events = plan.events(self.filter)
+        return or_zero(events.per_customer(count(events.inside(self.window_us)), self.name))
 
 
 @dataclass(frozen=True, repr=False)
@@ -90,8 +98,9 @@ class Sum(Aggregate):
     verb: ClassVar[str] = "sum"
 
     def sql(self, plan: Plan) -> exp.Expr:
-        total = exp.Sum(this=case(self._matching(plan), plan.exact(self.column)))
-        return plan.per_customer(self.name, as_double(exp.Coalesce(this=total, expressions=[number(0)])))
+        events = plan.events(self.filter)
+        total = exp.Sum(this=case(events.inside(self.window_us), plan.exact(self.column)))
+        return as_double(or_zero(events.per_customer(total, self.name)))
 
 
 @dataclass(frozen=True, repr=False)
@@ -108,8 +117,10 @@ class Mean(Aggregate):
     verb: ClassVar[str] = "mean"
 
     def sql(self, plan: Plan) -> exp.Expr:
-        values = case(self._matching(plan), plan.exact(self.column))
-        return plan.per_customer(self.name, ratio(exp.Sum(this=values), exp.Count(this=values.copy())))
+        events = plan.events(self.filter)
+        values = case(events.inside(self.window_us), plan.exact(self.column))
+        total = events.per_customer(exp.Sum(this=values), f"sum_of_{self.name}")
+        return ratio(total, events.per_customer(exp.Count(this=values.copy()), f"n_of_{self.name}"))
 
 
 @dataclass(frozen=True, repr=False)
@@ -126,8 +137,9 @@ class Min(Aggregate):
     verb: ClassVar[str] = "min"
 
     def sql(self, plan: Plan) -> exp.Expr:
-        least = exp.Min(this=case(self._matching(plan), plan.exact(self.column)))
-        return plan.per_customer(self.name, as_double(least))
+        events = plan.events(self.filter)
+        least = exp.Min(this=case(events.inside(self.window_us), plan.exact(self.column)))
+        return as_double(events.per_customer(least, self.name))
 
 
 @dataclass(frozen=True, repr=False)
@@ -144,8 +156,9 @@ class Max(Aggregate):
     verb: ClassVar[str] = "max"
 
     def sql(self, plan: Plan) -> exp.Expr:
-        greatest = exp.Max(this=case(self._matching(plan), plan.exact(self.column)))
-        return plan.per_customer(self.name, as_double(greatest))
+        events = plan.events(self.filter)
+        greatest = exp.Max(this=case(events.inside(self.window_us), plan.exact(self.column)))
+        return as_double(events.per_customer(greatest, self.name))
 
 
 @dataclass(frozen=True, repr=False)
@@ -162,14 +175,14 @@ class Std(Aggregate):
     verb: ClassVar[str] = "std"
 
     def sql(self, plan: Plan) -> exp.Expr:
-        value = plan.exact(self.column)
-        square = exp.Mul(this=exp.cast(value.copy(), WIDE), expression=exp.cast(value.copy(), WIDE))
-        spread = deviation(
-            exp.Count(this=case(self._matching(plan), value)),
-            exp.Sum(this=case(self._matching(plan), value.copy())),
-            exp.Sum(this=case(self._matching(plan), square)),
+        events = plan.events(self.filter)
+        inside, value = events.inside(self.window_us), plan.exact(self.column)
+        wide = exp.cast(value.copy(), WIDE)
+        return deviation(
+            events.per_customer(exp.Count(this=case(inside, value)), f"n_of_{self.name}"),
+            events.per_customer(exp.Sum(this=case(inside, value.copy())), f"sum_of_{self.name}"),
+            events.per_customer(exp.Sum(this=case(inside, times(wide, wide.copy()))), f"squares_of_{self.name}"),
         )
-        return plan.per_customer(self.name, spread)
 
 
 @dataclass(frozen=True, repr=False)
@@ -187,7 +200,10 @@ class NUnique(Aggregate):
     _numeric: ClassVar[bool] = False
 
     def sql(self, plan: Plan) -> exp.Expr:
-        return plan.distinct(self.name, self.column, self.filter, self.window_us)
+        pairs = plan.pairs(plan.value(self.column))
+        youngest = pairs.youngest(self.filter, self.window_us)
+        inside = exp.Count(this=youngest) if self.window_us is None else count([at_most(youngest, self.window_us)])
+        return or_zero(pairs.per_customer(inside, self.name))
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -212,22 +228,27 @@ class Gap(Aggregate):
             raise ConfigError(f"Gap: stat must be 'mean' or 'std', not {self.stat!r}. Use stat='mean'.")
 
     def sql(self, plan: Plan) -> exp.Expr:
-        if self.stat == "mean":
-            return plan.per_customer(self.name, self._mean(plan))
-        # Both events of a gap lie in the window if the earlier one does.
-        inside = [] if self.window_us is None else [bound("previous_us", self.window_us)]
-        gap = exp.cast(column("gap_us"), "INT128")
-        squares = case(inside, exp.Mul(this=gap, expression=gap.copy()))
-        spread = deviation(count(inside), exp.Sum(this=case(inside, gap.copy())), exp.Sum(this=squares))
-        return plan.gap(self.name, self.filter, exp.Div(this=spread, expression=number(DAY)))
+        return in_days(self._mean(plan) if self.stat == "mean" else self._deviation(plan))
 
     def _mean(self, plan: Plan) -> exp.Expr:
         """The gaps between first and last event add up to the time between these two."""
-        ages = case(self._matching(plan), column(AGE))
-        span = exp.Sub(this=exp.Max(this=ages), expression=exp.Min(this=ages.copy()))
-        gaps = exp.Sub(this=count(self._matching(plan)), expression=number(1))
+        events = plan.events(self.filter)
+        ages = case(events.inside(self.window_us), column(AGE))
+        oldest = events.per_customer(exp.Max(this=ages), f"oldest_of_{self.name}")
+        youngest = events.per_customer(exp.Min(this=ages.copy()), f"youngest_of_{self.name}")
+        n = events.per_customer(count(events.inside(self.window_us)), f"n_of_{self.name}")
         # No event gives -1 gaps, one event 0: a span of NULL or a denominator of NULL, both missing.
-        return exp.Div(this=ratio(exp.Paren(this=span), exp.Paren(this=gaps)), expression=number(DAY))
+        return ratio(minus(oldest, youngest), minus(n, number(1)))
+
+    def _deviation(self, plan: Plan) -> exp.Expr:
+        ordered = plan.ordered(self.filter)
+        inside = ordered.both_inside(self.window_us)
+        gap = exp.cast(ordered.gap, "INT128")
+        return deviation(
+            ordered.per_customer(count(inside), f"n_of_{self.name}"),
+            ordered.per_customer(exp.Sum(this=case(inside, gap)), f"sum_of_{self.name}"),
+            ordered.per_customer(exp.Sum(this=case(inside, times(gap.copy(), gap.copy()))), f"squares_of_{self.name}"),
+        )
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -252,8 +273,9 @@ class Share(Aggregate):
     def sql(self, plan: Plan) -> exp.Expr:
         narrowed = self.channel is not None or self.where is not None
         base = Filter.of(event_type=self.event_type) if narrowed else Filter()
-        whole = count(plan.conditions(base, self.window_us))
-        return plan.per_customer(self.name, ratio(count(self._matching(plan)), whole))
+        part, whole = plan.events(self.filter), plan.events(base)
+        n = part.per_customer(count(part.inside(self.window_us)), f"n_of_{self.name}")
+        return ratio(or_zero(n), whole.per_customer(count(whole.inside(self.window_us)), f"of_{self.name}"))
 
 
 @dataclass(frozen=True, repr=False)
@@ -291,24 +313,17 @@ class Trend(Aggregate):
         return plain if self.periods == 6 else f"{plain}_by_{self.periods}"
 
     def sql(self, plan: Plan) -> exp.Expr:
+        events = plan.events(self.filter)
         period_us = (self.window_us or 0) // self.periods
         # Ages start at 1: an event one period old, to the microsecond, belongs to the youngest period.
-        past = exp.IntDiv(
-            this=exp.Paren(this=exp.Sub(this=column(AGE), expression=number(1))), expression=number(period_us)
-        )
+        past = exp.IntDiv(this=minus(column(AGE), number(1)), expression=number(period_us))
         # Twice the distance from the middle, to stay with whole numbers.
-        twice = exp.Sub(
-            this=number(self.periods - 1), expression=exp.Mul(this=number(2), expression=exp.cast(past, "INT"))
-        )
-        value: exp.Expr = exp.Paren(this=twice)
+        value: exp.Expr = minus(number(self.periods - 1), times(number(2), exp.cast(past, "INT")))
         if self.column is not None:
-            value = exp.Mul(this=exp.cast(plan.exact(self.column), WIDE), expression=value)
-        total = exp.Coalesce(this=exp.Sum(this=case(self._matching(plan), value)), expressions=[number(0)])
-        scale = exp.Div(
-            this=exp.Mul(this=as_double(total), expression=number(6)),
-            expression=number(self.periods * (self.periods**2 - 1)),
-        )
-        return plan.per_customer(self.name, scale)
+            value = times(exp.cast(plan.exact(self.column), WIDE), value)
+        total = events.per_customer(exp.Sum(this=case(events.inside(self.window_us), value)), self.name)
+        scale = number(self.periods * (self.periods**2 - 1))
+        return exp.Div(this=times(as_double(or_zero(total)), number(6)), expression=scale)
 
 
 @dataclass(frozen=True, repr=False)
@@ -329,27 +344,6 @@ class Latest(Aggregate):
     _numeric: ClassVar[bool] = False
 
     def sql(self, plan: Plan) -> exp.Expr:
-        value = plan.latest(self.column, self._matching(plan))
+        value = plan.ends(self.filter, self.window_us, self.column, first=False)
         # One type whatever the cutoff: whole numbers with a gap in them could not stay whole.
         return as_double(value) if plan.log.kind(self.column) == "number" else value
-
-
-def days(microseconds: exp.Expr) -> exp.Expr:
-    """Microseconds as days."""
-    return exp.Div(this=as_double(microseconds), expression=number(DAY))
-
-
-def bound(age: str, window_us: int) -> exp.Expr:
-    """`age <= window`, for an age other than the event's own."""
-    return exp.LTE(this=column(age), expression=within(window_us).expression)
-
-
-def deviation(n: exp.Expr, total: exp.Expr, squares: exp.Expr) -> exp.Expr:
-    """Sample standard deviation `sqrt((n * sum x^2 - (sum x)^2) / (n (n - 1)))`.
-
-    With whole numbers or decimals the difference is exact: equal values give exactly 0, and the order does not matter.
-    """
-    square = exp.Mul(this=total, expression=total.copy())
-    difference = exp.Sub(this=exp.Mul(this=n, expression=squares), expression=square)
-    pairs = exp.Mul(this=as_double(n.copy()), expression=exp.Paren(this=exp.Sub(this=n.copy(), expression=number(1))))
-    return exp.Sqrt(this=ratio(exp.Paren(this=difference), exp.Paren(this=pairs)))

@@ -4,10 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sqlglot import exp
+
 from crmml.data.time import AsOf, moments_of
 from crmml.errors import ConfigError
-from crmml.features.aggregate import Aggregate
-from crmml.features.compiler import Plan
+from crmml.features.aggregate import Feature
+from crmml.features.plan import Plan
 from crmml.spec import Definition
 
 if TYPE_CHECKING:
@@ -30,43 +32,44 @@ class FeatureSet(Definition):
     ('recency', 'count_30d')
     """
 
-    features: Sequence[Aggregate]
+    features: Sequence[Feature]
 
     def __post_init__(self) -> None:
-        if isinstance(self.features, (str, Aggregate)) or not isinstance(self.features, Sequence):
+        if isinstance(self.features, (str, Feature)) or not isinstance(self.features, Sequence):
             raise ConfigError(
                 f"FeatureSet: features must be a list of aggregates, not {self.features!r}. "
                 "Use FeatureSet([Recency(), Count(window='30d')])."
             )
         if not self.features:
             raise ConfigError("FeatureSet: the list is empty. Use at least one aggregate, for example [Recency()].")
-        by_name: dict[str, Aggregate] = {}
+        by_column: dict[str, Feature] = {}
         for position, feature in enumerate(self.features):
-            if not isinstance(feature, Aggregate):
+            if not isinstance(feature, Feature):
                 raise ConfigError(
                     f"FeatureSet: features[{position}] is {feature!r}, not an aggregate. "
                     "Use for example Count(window='30d')."
                 )
-            other = by_name.setdefault(feature.name, feature)
-            if other is not feature:
-                raise ConfigError(
-                    f"FeatureSet: features[{position}] {feature!r} has the same column {feature.name!r} as "
-                    f"{other!r}. Leave one of them out."
-                )
+            for column in feature.columns:
+                other = by_column.setdefault(column, feature)
+                if other is not feature:
+                    raise ConfigError(
+                        f"FeatureSet: features[{position}] {feature!r} has the same column {column!r} as "
+                        f"{other!r}. Leave one of them out."
+                    )
         super().__post_init__()
 
     @property
     def names(self) -> tuple[str, ...]:
         """The columns of the table, in order."""
-        return tuple(feature.name for feature in self.features)
+        return tuple(column for feature in self.features for column in feature.columns)
 
-    def __iter__(self) -> Iterator[Aggregate]:
+    def __iter__(self) -> Iterator[Feature]:
         return iter(self.features)
 
     def __len__(self) -> int:
         return len(self.features)
 
-    def __add__(self, other: "FeatureSet | Sequence[Aggregate]") -> "FeatureSet":
+    def __add__(self, other: "FeatureSet | Sequence[Feature]") -> "FeatureSet":
         return FeatureSet([*self.features, *other])
 
     def check(self, log: "InteractionLog") -> None:
@@ -87,6 +90,21 @@ class FeatureSet(Definition):
         from crmml.features.dialects import text_of
 
         self.check(log)
-        plan = Plan(log)
-        columns = {feature.name: feature.sql(plan) for feature in self.features}
-        return text_of(plan.write(moments_of(as_of), columns), dialect)
+        plan = Plan(log, moments_of(as_of))
+        return text_of(plan.write(self.sql_by_column(plan)).whole(), dialect)
+
+    def explain(self, log: "InteractionLog", as_of: "AsOf | Sequence[AsOf]") -> str:
+        """The plan that the embedded engine makes for that text, as a drawing.
+
+        >>> import crmml as cm
+        >>> log = cm.simulate_log(20, seed=1).log
+        >>> "Group By" in cm.FeatureSet([cm.Count(window="30d")]).explain(log, "2024-06-01")
+        True
+        """
+        self.check(log)
+        plan = Plan(log, moments_of(as_of))
+        return str(log.engine.explain(plan.write(self.sql_by_column(plan)).whole()))
+
+    def sql_by_column(self, plan: Plan) -> dict[str, exp.Expr]:
+        """Every column in the last step of the SQL text; the steps before it are asked of `plan`."""
+        return {name: sql for feature in self.features for name, sql in feature.sql_by_column(plan).items()}

@@ -32,6 +32,12 @@ class Filter:
         """The roles and attributes that are compared."""
         return tuple(column for column, _ in self.conditions)
 
+    def split(self, column: str) -> tuple["Filter", "Filter"]:
+        """The conditions on `column`, and all others."""
+        own = tuple(condition for condition in self.conditions if condition[0] == column)
+        rest = tuple(condition for condition in self.conditions if condition[0] != column)
+        return Filter(own), Filter(rest)
+
     def sql(self, rename: Mapping[str, str]) -> list[exp.Expr]:
         """One comparison per condition, on the column that `rename` gives."""
         return [is_one_of(rename[column], values) for column, values in self.conditions]

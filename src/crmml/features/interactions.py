@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from sqlglot import exp
 
-from crmml.data.sql import literal, name_of, not_null
-from crmml.data.steps import chain
+from crmml.data.sql import is_there
+from crmml.data.steps import Step, chain
 from crmml.data.time import AsOf, moments_of, parse_duration
 from crmml.errors import ConfigError, DataError
 from crmml.features.checks import check_columns, check_event_types
-from crmml.features.compiler import AGE, HISTORY, KEYS, Plan, as_double, column, cutoffs_step, number
-from crmml.features.datasets import OUTCOME, check_cutoffs, outcome_step, require_complete_labels
+from crmml.features.expressions import AGE, as_double, column, group, number
 from crmml.features.filters import Filter
+from crmml.features.labels import OUTCOME, outcome_step
+from crmml.features.plan import HISTORY, KEYS, Plan
 from crmml.features.targets import NextItems
+from crmml.features.validity import check_cutoffs, require_complete_labels
 from crmml.spec import Definition
 
 if TYPE_CHECKING:
@@ -65,15 +67,12 @@ class Interactions(Definition):
         log.require("item_id", repr(self))
         check_columns(self.filter, log, repr(self))
 
-    def weight(self) -> exp.Expr:
+    def weight(self, plan: Plan) -> exp.Expr:
         """The weight of one event of `history`, as SQL."""
         weight: exp.Expr = number(1)
         if self.weights is not None:
-            kinds = (
-                (exp.EQ(this=name_of("event_type"), expression=literal(kind)), value)
-                for kind, value in self.weights.items()
-            )
-            weight = exp.Case(ifs=[exp.If(this=condition, true=number(value)) for condition, value in kinds])
+            flags = ((plan.flags(Filter.of(event_type=kind)), value) for kind, value in self.weights.items())
+            weight = exp.Case(ifs=[exp.If(this=exp.and_(*flag), true=number(value)) for flag, value in flags])
         if self.half_life is None:
             return as_double(weight)
         age = exp.Div(this=as_double(column(AGE)), expression=number(parse_duration(self.half_life)))
@@ -103,15 +102,13 @@ def build_interactions(
     log.require_usable()
     check_cutoffs(log, cutoffs)
     check_event_types(interactions.filter, log, repr(interactions))
-    plan = Plan(log)
+    plan = Plan(log, cutoffs)
     window_us = None if interactions.window is None else parse_duration(interactions.window)
     item = plan.value("item_id")
-    conditions = [not_null("item_id"), *plan.conditions(interactions.filter, window_us)]
-    weight = exp.alias_(exp.Sum(this=interactions.weight()), "weight")
-    keys = [*(column(key) for key in KEYS), item]
-    query = exp.select(*keys, weight).from_(HISTORY).where(*conditions).group_by(*[key.copy() for key in keys])
-    steps = plan.history_steps(cutoffs)
-    return _sorted(log, chain(steps, query))
+    conditions = [is_there(item.copy()), *plan.conditions(interactions.filter, window_us)]
+    weight = exp.alias_(exp.Sum(this=interactions.weight(plan)), "weight")
+    query = group(HISTORY, [*plan.keys, item], [weight]).where(*conditions)
+    return _sorted(log, plan, query, [plan.history_step()])
 
 
 def build_next_items(log: "InteractionLog", target: NextItems, as_of: "AsOf | Sequence[AsOf]") -> pd.DataFrame:
@@ -135,19 +132,22 @@ def build_next_items(log: "InteractionLog", target: NextItems, as_of: "AsOf | Se
     target.check(log)
     check_cutoffs(log, cutoffs)
     require_complete_labels(log, target, cutoffs)
-    needed = ["customer_id", "timestamp", "item_id", *target.filter.columns]
-    outcome = outcome_step(target, ["item_id", *target.filter.columns])
-    steps = [cutoffs_step(cutoffs), *log.steps(needed), outcome]
-    keys = [*(column(key) for key in KEYS), name_of("item_id")]
-    query = exp.select(*keys).distinct().from_(OUTCOME).where(not_null("item_id"))
-    table = _sorted(log, chain(steps, query))
+    plan = Plan(log, cutoffs)
+    item = plan.value("item_id")
+    outcome = outcome_step(plan, target, [item])
+    keys = [column(key) for key in KEYS]
+    query = exp.select(*keys, item.copy()).distinct().from_(OUTCOME).where(is_there(item.copy()))
+    table = _sorted(log, plan, query, [outcome])
     if table.empty:
         raise DataError(f"build_next_items: {target!r} finds no item in the horizon. Use a longer horizon.")
     return table
 
 
-def _sorted(log: "InteractionLog", query: exp.Select) -> pd.DataFrame:
+def _sorted(log: "InteractionLog", plan: Plan, query: exp.Select, steps: list[Step]) -> pd.DataFrame:
     names = ("customer_id", "as_of", "item_id")
-    frame: pd.DataFrame = log.engine.arrow(query.order_by(*(column(name) for name in names))).to_pandas()
+    if not any(found.alias_or_name == "as_of" for found in query.selects):
+        query = query.select(exp.alias_(plan.as_of(), "as_of"))
+    query = query.order_by(*(column(name) for name in names))
+    frame: pd.DataFrame = log.engine.arrow(chain([*plan.coded_steps(), *steps], query)).to_pandas()
     frame["as_of"] = frame["as_of"].dt.tz_localize("UTC").dt.as_unit("us")
-    return frame
+    return frame[[*names, *(name for name in frame.columns if name not in names)]]

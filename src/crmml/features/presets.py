@@ -7,7 +7,7 @@ from sqlglot import exp
 
 from crmml.data.steps import EVENTS, chain
 from crmml.errors import ConfigError, did_you_mean
-from crmml.features.aggregate import Aggregate
+from crmml.features.aggregate import Aggregate, Feature
 from crmml.features.aggregates import (
     Count,
     Gap,
@@ -126,7 +126,7 @@ def _channels(log: "InteractionLog") -> list[str]:
 PRESETS: dict[str, Callable[["InteractionLog"], FeatureSet]] = {"rfm": rfm, "standard": standard}
 
 
-def as_feature_set(features: "FeatureSet | Sequence[Aggregate] | str", log: "InteractionLog") -> FeatureSet:
+def as_feature_set(features: "FeatureSet | Sequence[Feature] | str", log: "InteractionLog") -> FeatureSet:
     """A FeatureSet as it is, a list of aggregates as one, or the name of a preset built for `log`."""
     if isinstance(features, FeatureSet):
         return features

@@ -15,7 +15,7 @@ from crmml.data.time import parse_duration
 from crmml.features.aggregate import Aggregate
 from crmml.features.aggregates import Count, Recency, Sum
 from crmml.features.checks import check_columns, check_event_types
-from crmml.features.compiler import as_double, number
+from crmml.features.expressions import as_double, number
 from crmml.features.filters import Filter, check_filter
 from crmml.spec import Definition
 

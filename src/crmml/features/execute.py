@@ -1,0 +1,122 @@
+"""Running a table's text on the embedded engine: share by share of the customers, cutoff by cutoff.
+
+What all cutoffs need - reading the log, comparing texts, exact decimals - is done once per share and kept in a table;
+each cutoff is then one query over it, or several over groups of the customers. Shares and groups are taken by
+customer, so that every customer's events are together; how many there are follows from the memory that there is.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pyarrow as pa
+from sqlglot import exp
+
+from crmml.data.sources import LOG, parquet
+from crmml.data.sql import moment
+from crmml.features.expressions import column, microseconds, number
+from crmml.features.plan import AT, Text
+
+if TYPE_CHECKING:
+    from crmml.data.log import InteractionLog
+
+# Events that are grouped at a time: more need more memory, fewer more queries.
+EVENTS_PER_GROUP = 2_500_000
+# What one value of `coded` takes, on average: flags 1 byte, numbers 8, texts 16 and more.
+BYTES_PER_VALUE = 12
+# The part of the memory limit that `coded` may fill; the rest is for groupings and the result.
+SHARE_OF_MEMORY = 0.4
+GROUP = "customer_group"
+
+
+@dataclass(frozen=True)
+class Piece:
+    """The rows of some of the customers as of one cutoff."""
+
+    number: int
+    of: int
+    as_of: pd.Timestamp
+    table: pa.Table
+
+
+@dataclass(frozen=True)
+class Share:
+    """The customers whose events are read together: a file of a prepared log, or a share of any log by hash."""
+
+    source: exp.Expr | None
+    number: int
+    of: int
+    groups: int
+
+
+def pieces(
+    log: "InteractionLog",
+    text_of: Callable[[pd.Timestamp], Text],
+    cutoffs: Sequence[pd.Timestamp],
+    *,
+    until: pd.Timestamp,
+    done: Callable[[int, pd.Timestamp], bool] | None = None,
+) -> Iterator[Piece]:
+    """The table, piece by piece: the same pieces, in the same order, for the same log and memory limit.
+
+    Args:
+        log: the interactions.
+        text_of: the text of the table as of one cutoff.
+        cutoffs: the cutoffs.
+        until: no event at or after this moment is read.
+        done: whether a piece is there already; it is left out.
+    """
+    texts = {as_of: text_of(as_of) for as_of in cutoffs}
+    coded = texts[cutoffs[0]].until_coded()
+    shares = shares_of(log, len(coded.selects))
+    of, first = sum(share.groups for share in shares), 0
+    for share in shares:
+        wanted = [
+            (group, as_of)
+            for group in range(share.groups)
+            for as_of in cutoffs
+            if not (done and done(first + group, as_of))
+        ]
+        if wanted:
+            table = log.engine.create_table(_read(coded.copy(), share, until))
+            try:
+                for group, as_of in wanted:
+                    chosen = [] if share.groups == 1 else [exp.EQ(this=column(GROUP), expression=number(group))]
+                    rows = log.engine.arrow(texts[as_of].from_coded(table, *chosen))
+                    yield Piece(first + group, of, as_of, rows)
+            finally:
+                log.engine.drop_table(table)
+        first += share.groups
+
+
+def shares_of(log: "InteractionLog", values: int) -> list[Share]:
+    """How the customers of `log` are divided, if an event takes `values` values."""
+    files = getattr(log, "bucket_files", None)
+    if files is not None:
+        return [Share(parquet([file]), 0, 1, 1) for file in files]
+    size = log.facts.rows * values * BYTES_PER_VALUE
+    of = max(1, -int(-size // (log.engine.memory_limit * SHARE_OF_MEMORY)))
+    groups = max(1, -(-log.facts.rows // (of * EVENTS_PER_GROUP)))
+    return [Share(None, number, of, groups) for number in range(of)]
+
+
+def _read(coded: exp.Select, share: Share, until: pd.Timestamp) -> exp.Select:
+    """The text of `coded` for the customers of a share alone."""
+    if share.source is not None:
+        for table in list(coded.find_all(exp.Table)):
+            if table.name == LOG:
+                table.replace(share.source.copy())
+    before = exp.LT(this=column(AT), expression=microseconds(moment(until.to_pydatetime())))
+    query = exp.select("*").from_(coded.subquery("coded")).where(before)
+    if share.of > 1:
+        query = query.where(exp.EQ(this=_hashed(share.of), expression=number(share.number)))
+    if share.groups > 1:
+        group = exp.IntDiv(this=exp.Paren(this=_hashed(share.of * share.groups)), expression=number(share.of))
+        query = query.select(exp.alias_(exp.cast(group, "UTINYINT"), GROUP))
+    return query
+
+
+def _hashed(n: int) -> exp.Expr:
+    hashed = exp.Anonymous(this="hash", expressions=[column("customer_id")])
+    return exp.Mod(this=hashed, expression=number(n))

@@ -1,0 +1,229 @@
+"""The groupings of the history that definitions share: each a step or two, with one row per customer at its end."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from crmml.data.sql import is_there, name_of
+from crmml.data.steps import Step
+from crmml.features.expressions import AGE, at_most, case, column, count, group, minus, within
+from crmml.features.filters import Filter
+
+if TYPE_CHECKING:
+    from crmml.features.plan import Plan
+
+HISTORY = "history"
+
+
+class Aggregates:
+    """The aggregates of one step, each under a name; the same aggregate asked for twice is computed once."""
+
+    def __init__(self, side: str) -> None:
+        self.side = side
+        self._names: dict[exp.Expr, str] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._names)
+
+    def add(self, aggregate: exp.Expr, name: str) -> exp.Column:
+        """The column of the step `side` that holds `aggregate`, for the last step."""
+        if aggregate not in self._names:
+            taken = {other.casefold() for other in self._names.values()}
+            while name.casefold() in taken:
+                name += "_"
+            self._names[aggregate] = name
+        return column(self._names[aggregate], self.side)
+
+    def selected(self) -> Iterable[exp.Expr]:
+        """`aggregate AS name`, for each."""
+        return (exp.alias_(aggregate.copy(), name) for aggregate, name in self._names.items())
+
+
+class Events:
+    """The events of one type (or of all) by customer: one pass over them for every aggregate."""
+
+    def __init__(self, plan: "Plan", filter_: Filter, name: str) -> None:
+        self._plan = plan
+        self._filter = filter_
+        self.side = name
+        self.aggregates = Aggregates(name)
+
+    def where(self, rest: Filter) -> "Matching":
+        """The events that meet the other conditions of a filter too."""
+        return Matching(self, self._plan.flags(rest))
+
+    def steps(self) -> Iterable[Step]:
+        query = group(HISTORY, self._plan.keys, self.aggregates.selected())
+        flags = self._plan.flags(self._filter)
+        yield Step(self.side, query.where(*flags) if flags else query)
+
+
+@dataclass(frozen=True)
+class Matching:
+    """The events of a grouping that meet further conditions."""
+
+    events: Events
+    flags: list[exp.Expr]
+
+    def inside(self, window_us: int | None) -> list[exp.Expr]:
+        """What an event of the grouping has to meet: the other conditions of the filter, and the window."""
+        return [*(flag.copy() for flag in self.flags), *within(window_us)]
+
+    def per_customer(self, aggregate: exp.Expr, name: str) -> exp.Column:
+        """An aggregate over the grouping, as the last step refers to it: NULL for customers without such events."""
+        return self.events.aggregates.add(aggregate, name)
+
+
+class Pairs:
+    """The history by customer and one or more values, none of them missing.
+
+    Much cheaper than COUNT(DISTINCT): each pair knows the age of its youngest event under each filter, and how many
+    events it has under each filter and window.
+    """
+
+    def __init__(self, plan: "Plan", values: tuple[exp.Expr, ...], name: str) -> None:
+        self._plan = plan
+        self._values = values
+        self._name = name
+        self.side = f"{name}_by_customer"
+        self._of_pair = Aggregates(name)
+        self._of_customer = Aggregates(self.side)
+        # The longest window under which a filter's events matter, None where one looks at all history.
+        self._reach: dict[Filter, int | None] = {}
+
+    @property
+    def values(self) -> list[exp.Expr]:
+        """The values of the pair, as columns of its step."""
+        return [value.copy() for value in self._values]
+
+    @property
+    def name(self) -> str:
+        """The step with one row per pair."""
+        return self._name
+
+    def of_pair(self, aggregate: exp.Expr, name: str, filter_: Filter, window_us: int | None) -> exp.Column:
+        """A column of the pair: an aggregate over its events, which looks at those of a filter and window only."""
+        self._reach[filter_] = _longest(self._reach, filter_, window_us)
+        return column(self._of_pair.add(aggregate, name).name)
+
+    def youngest(self, filter_: Filter, window_us: int | None) -> exp.Column:
+        """The age of the pair's youngest event that meets a filter; to be compared with the window."""
+        youngest = exp.Min(this=case(self._plan.flags(filter_), column(AGE)))
+        return self.of_pair(youngest, "youngest_us", filter_, window_us)
+
+    def events(self, filter_: Filter, window_us: int | None) -> exp.Column:
+        """How many events of the pair meet a filter and lie in a window."""
+        return self.of_pair(count(self._plan.conditions(filter_, window_us)), "n", filter_, window_us)
+
+    def per_customer(self, aggregate: exp.Expr, name: str) -> exp.Column:
+        """An aggregate over the pairs of a customer, as the last step refers to it."""
+        return self._of_customer.add(aggregate, name)
+
+    def steps(self) -> Iterable[Step]:
+        keys = [*self._plan.keys, *self._values]
+        there = [is_there(value.copy()) for value in self._values]
+        grouped = group(HISTORY, keys, self._of_pair.selected()).where(*there, *self._of_any())
+        yield Step(self._name, grouped)
+        yield Step(self.side, group(self._name, self._plan.keys, self._of_customer.selected()))
+
+    def _of_any(self) -> list[exp.Expr]:
+        """That an event meets one of the filters, in its window: what meets none would be counted nowhere."""
+        conditions = [self._plan.conditions(filter_, reach) for filter_, reach in self._reach.items()]
+        return [exp.or_(*(exp.and_(*each) for each in conditions))] if all(conditions) else []
+
+
+class Ordered:
+    """The events of a filter in order of time: each knows the age of the one before it, `previous_us`."""
+
+    def __init__(self, plan: "Plan", filter_: Filter, name: str) -> None:
+        self._plan = plan
+        self._filter = filter_
+        self._name = name
+        self.side = f"{name}_by_customer"
+        self._aggregates = Aggregates(self.side)
+        self._columns: dict[str, exp.Expr] = {}
+        self._reach: dict[Filter, int | None] = {}
+
+    @property
+    def gap(self) -> exp.Expr:
+        """Microseconds since the event before; NULL at the first."""
+        return minus(column("previous_us"), column(AGE))
+
+    def inside(self, window_us: int | None) -> list[exp.Expr]:
+        """That the event lies in the window."""
+        self._reach[self._filter] = _longest(self._reach, self._filter, window_us)
+        return within(window_us)
+
+    def both_inside(self, window_us: int | None) -> list[exp.Expr]:
+        """That the event and the one before it lie in the window: they do if the earlier one does."""
+        self.inside(window_us)
+        if window_us is None:
+            return [is_there(column("previous_us"))]
+        return [at_most(column("previous_us"), window_us)]
+
+    def carried(self, value: exp.Column) -> exp.Column:
+        """A column of the history that is a function of time alone (others are not in order between equal times)."""
+        self._columns[value.name] = value.copy()
+        return name_of(value.name)
+
+    def before(self, value: exp.Column) -> exp.Column:
+        """The same column at the event before, in the whole history of the filter."""
+        self._columns[f"previous_{value.name}"] = self._over(exp.Lag(this=value.copy()))
+        return name_of(f"previous_{value.name}")
+
+    def next_age(self) -> exp.Column:
+        """The age of the event after; NULL at the last."""
+        self._columns["next_us"] = self._over(exp.Lead(this=column(AGE)))
+        return column("next_us")
+
+    def per_customer(self, aggregate: exp.Expr, name: str) -> exp.Column:
+        """An aggregate over the ordered events of a customer, as the last step refers to it."""
+        return self._aggregates.add(aggregate, name)
+
+    def steps(self) -> Iterable[Step]:
+        previous = exp.alias_(self._over(exp.Lag(this=column(AGE))), "previous_us")
+        others = (
+            exp.alias_(value.copy(), exp.to_identifier(name, quoted=True))
+            if isinstance(value, exp.Window)
+            else value.copy()
+            for name, value in self._columns.items()
+        )
+        ordered = exp.select(*self._plan.keys, column(AGE), previous, *others).from_(HISTORY)
+        conditions = self._plan.conditions(self._filter, self._reach.get(self._filter))
+        yield Step(self._name, ordered.where(*conditions) if conditions else ordered)
+        yield Step(self.side, group(self._name, self._plan.keys, self._aggregates.selected()))
+
+    def _over(self, function: exp.Expr) -> exp.Window:
+        oldest_first = exp.Order(expressions=[exp.Ordered(this=column(AGE), desc=True)])
+        return exp.Window(this=function, partition_by=self._plan.keys, order=oldest_first)
+
+
+class Ends:
+    """The first or last event where a column is there: its age, then the greatest value at that age."""
+
+    def __init__(
+        self, plan: "Plan", filter_: Filter, window_us: int | None, name: str, *, of: str, first: bool
+    ) -> None:
+        self._plan = plan
+        self._first = first
+        self._value = plan.value(of)
+        self._conditions = [*plan.conditions(filter_, window_us), is_there(self._value.copy())]
+        self.side = name
+
+    def steps(self) -> Iterable[Step]:
+        keys, edge = self._plan.keys, exp.Max if self._first else exp.Min
+        age = exp.alias_(edge(this=column(AGE)), AGE)
+        yield Step(f"{self.side}_age", group(HISTORY, keys, [age]).where(*self._conditions))
+        # The greatest of several: a tie-break that needs no order.
+        value = exp.alias_(exp.Max(this=self._value.copy()), "end_value")
+        using: list[int | str | exp.Expr] = [*(key.name for key in keys), AGE]
+        found = exp.select(*(column(key.name, HISTORY) for key in keys), value).from_(HISTORY)
+        found = found.join(f"{self.side}_age", using=using).where(*(each.copy() for each in self._conditions))
+        yield Step(self.side, found.group_by(*(column(key.name, HISTORY) for key in keys)))
+
+
+def _longest(reach: dict[Filter, int | None], filter_: Filter, window_us: int | None) -> int | None:
+    known = reach.get(filter_, window_us)
+    return None if known is None or window_us is None else max(known, window_us)

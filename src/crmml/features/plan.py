@@ -1,0 +1,266 @@
+"""From definitions to one SQL text: a chain of named steps, of which only `history` knows the cutoff.
+
+`coded` holds what is read of each event: its time in microseconds, its values, exact decimals, and one truth value
+per condition of a filter, so that texts are compared once per event and not once per feature. `history` holds the
+events that the cutoff may see, with their age in microseconds. From there on a window is a bound on `age_us`, an
+integer: exact, and the same on every engine.
+
+    events -> coded -> history -> by_customer, by_<event type>, pairs_<n>, ordered_<n>, end_<n> -> the table
+
+As of one cutoff the steps know customers; as of several, customers and cutoffs, in the same words.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import pandas as pd
+from sqlglot import exp
+
+from crmml.data.sql import is_one_of, moment, name_of, named
+from crmml.data.steps import EVENTS, Step, chain
+from crmml.features.expressions import AGE, EXACT, at_most, column, microseconds, minus
+from crmml.features.filters import Filter, slug
+from crmml.features.moments import Clock, clock_sql
+from crmml.features.needs import Ends, Events, Matching, Ordered, Pairs
+
+if TYPE_CHECKING:
+    from crmml.data.log import InteractionLog
+
+KEYS = ("customer_id", "as_of")
+CUTOFFS = "cutoffs"
+CODED = "coded"
+HISTORY = "history"
+BY_CUSTOMER = "by_customer"
+POPULATION = "population"
+AT = "at_us"
+KNOWN = "known_us"
+_INTERNAL = ("customer_id", "as_of", AGE, AT, KNOWN, "previous_us", "next_us", "gap_us", "ahead_us")
+
+
+class Need(Protocol):
+    """A grouping of the history that several definitions share; `side` has one row per customer and cutoff."""
+
+    side: str
+
+    def steps(self) -> Iterable[Step]:
+        """The steps, from `history` to `side`; asked for once every definition has said what it needs."""
+        ...
+
+
+N = TypeVar("N", bound=Need)
+
+
+class Plan:
+    """Collects what the definitions of one table need, and writes the steps that provide it.
+
+    A definition asks for columns of the history (`value`, `exact`, `clock`, `flags`) and for groupings of it
+    (`events`, `pairs`, `ordered`, `ends`, or a `need` of its own). From a grouping it gets back the SQL by which the
+    last step refers to a column.
+    """
+
+    def __init__(self, log: "InteractionLog", cutoffs: Sequence[pd.Timestamp]) -> None:
+        self.log = log
+        self.cutoffs = tuple(cutoffs)
+        # Columns of `coded` by the SQL that makes them from a column of `events`; the customer and the times apart.
+        self._coded: dict[exp.Expr, str] = {}
+        self._flags: dict[tuple[str, tuple[object, ...]], str] = {}
+        self._read: dict[str, None] = {}
+        self._steps: set[str] = {name.casefold() for name in (EVENTS, CUTOFFS, CODED, HISTORY, POPULATION)}
+        self._needs: dict[object, Need] = {}
+        # The base of the table: every customer with any event before the cutoff.
+        self.events(Filter())
+
+    # What definitions ask for: columns --------------------------------------------------------------------
+
+    def value(self, name: str) -> exp.Column:
+        """A role or attribute as it is."""
+        return self._column(self._of_log(name), name)
+
+    def exact(self, name: str) -> exp.Column:
+        """A numeric role or attribute as an exact decimal."""
+        return self._column(exp.cast(self._of_log(name), EXACT), f"exact_{slug(name)}")
+
+    def clock(self, part: Clock, timezone: str = "UTC") -> exp.Column:
+        """The "day" (counted from Monday, 1900-01-01), "hour" or "weekday" (Monday is 0) of the event."""
+        suffix = "" if timezone == "UTC" else f"_{slug(timezone)}"
+        return self._column(clock_sql(part, self._of_log("timestamp"), timezone), f"{part}{suffix}")
+
+    def flags(self, filter_: Filter) -> list[exp.Expr]:
+        """The conditions of a filter, each as the truth value that `coded` holds."""
+        return [self._flag(name, values) for name, values in filter_.conditions]
+
+    def conditions(self, filter_: Filter, window_us: int | None = None) -> list[exp.Expr]:
+        """The conditions of a filter and a window, on the columns of `history`."""
+        return [*self.flags(filter_), *([] if window_us is None else [at_most(column(AGE), window_us)])]
+
+    # What definitions ask for: groupings ------------------------------------------------------------------
+
+    def events(self, filter_: Filter) -> Matching:
+        """The events of a filter by customer; those of one event type are a grouping of their own."""
+        of_type, rest = filter_.split("event_type")
+        name = BY_CUSTOMER if not of_type.conditions else f"by_{'_or_'.join(of_type.names())}"[:60]
+        need = self.need(("events", of_type), lambda plan: Events(plan, of_type, plan.step_name(name)))
+        return need.where(rest)
+
+    def pairs(self, *values: exp.Expr) -> Pairs:
+        """The history by customer and values, such as items or days: each pair counted, with its youngest event."""
+        return self.need(("pairs", values), lambda plan: Pairs(plan, values, plan.step_name("pairs")))
+
+    def ordered(self, filter_: Filter) -> Ordered:
+        """The events of a filter in order of time, each with the event before it."""
+        return self.need(("ordered", filter_), lambda plan: Ordered(plan, filter_, plan.step_name("ordered")))
+
+    def ends(self, filter_: Filter, window_us: int | None, of: str, *, first: bool) -> exp.Column:
+        """The value of a column at the first or last event of a filter that has one."""
+        key = ("ends", filter_, window_us, of, first)
+        need = self.need(key, lambda plan: Ends(plan, filter_, window_us, plan.step_name("end"), of=of, first=first))
+        return column("end_value", need.side)
+
+    def need(self, key: object, make: Callable[["Plan"], N]) -> N:
+        """The grouping under `key`, made when it is first asked for."""
+        if key not in self._needs:
+            self._needs[key] = make(self)
+        found: N = self._needs[key]  # type: ignore[assignment]  # what stands under a key is what its maker made
+        return found
+
+    def step_name(self, wanted: str) -> str:
+        """A name for a step that no other step has: numbered, unless it is one of the plain groupings by type."""
+        name, number = (wanted, 1) if wanted.startswith("by_") else (f"{wanted}_1", 1)
+        while {name.casefold(), f"{name}_by_customer".casefold()} & self._steps:
+            number += 1
+            name = f"{wanted}_{number}"
+        self._steps |= {name.casefold(), f"{name}_by_customer".casefold()}
+        return name
+
+    # The steps --------------------------------------------------------------------------------------------
+
+    @property
+    def keys(self) -> list[exp.Expr]:
+        """What every grouping groups by: the customer, and the cutoff where there are several."""
+        names = KEYS if self._several else KEYS[:1]
+        return [column(name) for name in names]
+
+    @property
+    def _several(self) -> bool:
+        return len(self.cutoffs) != 1
+
+    def as_of(self, table: str = BY_CUSTOMER) -> exp.Expr:
+        """The cutoff in the last step."""
+        return column("as_of", table) if self._several else moment(self.cutoffs[0].to_pydatetime())
+
+    def write(
+        self,
+        features: dict[str, exp.Expr],
+        *,
+        before: Sequence[Step] = (),
+        after: Sequence[Step] = (),
+        base: str = BY_CUSTOMER,
+        joined: Sequence[str] = (),
+    ) -> "Text":
+        """One row per customer and cutoff of the step `base`, sorted by both, with the columns `features`.
+
+        `before` are steps that stand between the history and the groupings, `after` others that `joined` names to
+        be joined to the result.
+        """
+        needs = [step for need in self._needs.values() for step in need.steps()]
+        query = exp.select(
+            column("customer_id", base),
+            exp.alias_(self.as_of(base), "as_of"),
+            *(_named_feature(expression, name) for name, expression in features.items()),
+        ).from_(base)
+        sides = [need.side for need in self._needs.values()]
+        using = [key.name for key in self.keys]
+        for side in [*(side for side in sides if side != base), *joined]:
+            query = query.join(side, using=list(using), join_type="left")
+        order = (column(key, base) for key in using)
+        return Text([*self.coded_steps(), self.history_step(), *before, *needs, *after], query.order_by(*order))
+
+    def coded_steps(self) -> list[Step]:
+        """The steps from the log to `coded`; call it after everything has been asked of the plan."""
+        recorded = ["recorded_at"] if self._recorded else []
+        selected = [self._of_log("customer_id"), exp.alias_(microseconds(self._of_log("timestamp")), AT)]
+        if recorded:
+            known = exp.Coalesce(this=self._of_log("recorded_at"), expressions=[self._of_log("timestamp")])
+            selected.append(exp.alias_(microseconds(known), KNOWN))
+        selected += [named(value.copy(), name) for value, name in self._coded.items()]
+        coded = exp.select(*selected).from_(EVENTS)
+        return [*self.log.steps(["customer_id", "timestamp", *recorded, *self._read]), Step(CODED, coded)]
+
+    def history_step(self) -> Step:
+        """The one step that knows what a cutoff may see."""
+        cutoff = microseconds(column("as_of") if self._several else moment(self.cutoffs[0].to_pydatetime()))
+        seen = [exp.LT(this=column(AT), expression=cutoff)]
+        if self._recorded:
+            seen.append(exp.LT(this=column(KNOWN), expression=cutoff.copy()))
+        age = exp.alias_(minus(cutoff.copy(), column(AT)).this, AGE)
+        columns = (name_of(name) for name in self._coded.values())
+        query = exp.select(*self.keys, age, *columns).from_(CODED)
+        if not self._several:
+            return Step(HISTORY, query.where(*seen))
+        return Step(HISTORY, query.join(self.listed_cutoffs(), on=exp.and_(*seen)))
+
+    def listed_cutoffs(self) -> exp.Subquery:
+        """The cutoffs as a table with the column `as_of`."""
+        rows = [exp.Tuple(expressions=[moment(cutoff.to_pydatetime())]) for cutoff in self.cutoffs]
+        alias = exp.TableAlias(this=exp.to_identifier("listed"), columns=[exp.to_identifier("as_of")])
+        listed = exp.select("as_of").from_(exp.Values(expressions=rows, alias=alias))
+        return listed.subquery(CUTOFFS)
+
+    # Names ------------------------------------------------------------------------------------------------
+
+    @property
+    def _recorded(self) -> bool:
+        return self.log.roles.knows("recorded_at")
+
+    def _of_log(self, name: str) -> exp.Column:
+        self._read[name] = None
+        return name_of(name)
+
+    def _flag(self, name: str, values: tuple[object, ...]) -> exp.Column:
+        comparison = is_one_of(name, values)
+        self._of_log(name)
+        return self._column(comparison, f"is_{'_or_'.join(slug(value) for value in values)}"[:60])
+
+    def _column(self, value: exp.Expr, wanted: str) -> exp.Column:
+        """The column of `coded` that holds `value`."""
+        if value not in self._coded:
+            # DuckDB does not tell upper from lower case in names, so neither does this.
+            taken = {other.casefold() for other in (*_INTERNAL, *self._coded.values())}
+            while wanted.casefold() in taken:
+                wanted += "_"
+            self._coded[value] = wanted
+        return name_of(self._coded[value])
+
+
+class Text:
+    """The steps of a table and the query that reads them: one SQL text, or two for an executor that keeps `coded`."""
+
+    def __init__(self, steps: Sequence[Step], query: exp.Select) -> None:
+        self.steps = list(steps)
+        self.query = query
+
+    def whole(self) -> exp.Select:
+        """The whole text."""
+        return chain(self.steps, self.query.copy())
+
+    def until_coded(self) -> exp.Select:
+        """The text that makes `coded` from the log."""
+        position = [step.name for step in self.steps].index(CODED)
+        return chain(self.steps[:position], self.steps[position].query.copy())
+
+    def from_coded(self, table: str, *conditions: exp.Expr) -> exp.Select:
+        """The text that reads the rows of `coded` that meet `conditions` from a table.
+
+        What is kept in a table already need not be kept again: `history` is worked out where it is read.
+        """
+        position = [step.name for step in self.steps].index(CODED)
+        rows = Step(CODED, exp.select("*").from_(exp.to_identifier(table)).where(*conditions), kept=False)
+        after = [replace(step, kept=False) if step.name == HISTORY else step for step in self.steps[position + 1 :]]
+        return chain([rows, *after], self.query.copy())
+
+
+def _named_feature(value: exp.Expr, name: str) -> exp.Expr:
+    """`value AS name` for a generated name; the value alone where it is a column of that name."""
+    same = isinstance(value, exp.Column) and value.name == name
+    return value if same else exp.alias_(value, name)

@@ -1,0 +1,73 @@
+"""Whether cutoffs and horizons lie within a log, and which value it was that an engine could not sum."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from sqlglot import exp
+
+from crmml.data.sql import name_of, not_null
+from crmml.data.steps import EVENTS, chain
+from crmml.data.time import DAY, spoken
+from crmml.errors import ConfigError, DataError, LeakageError
+from crmml.features.expressions import EXACT_BELOW, number
+
+if TYPE_CHECKING:
+    from crmml.data.log import InteractionLog
+    from crmml.features.targets import Target
+
+# A log may have quiet days; a cutoff later than this after its end says that the log is not the newest.
+STALE = pd.Timedelta(7 * DAY, unit="us")
+
+
+def require_complete_labels(log: "InteractionLog", target: "Target", cutoffs: Sequence[pd.Timestamp]) -> None:
+    """Refuse cutoffs whose horizon runs past the end of the log.
+
+    Raises:
+        LeakageError: a label would be what the log's end makes of it.
+    """
+    end = log.complete_until
+    for cutoff in cutoffs:
+        if cutoff + target.reach > end:
+            horizon = f"gap {target.gap} + horizon {target.horizon}" if target.gap_us else f"horizon {target.horizon}"
+            what = "observed_until" if log.observed_until is not None else "the last event in the log"
+            raise LeakageError(
+                f"as_of {spoken(cutoff)} + {horizon} ends {spoken(cutoff + target.reach)}, "
+                f"after {what} ({end.date()}): {target.truncated}. "
+                f"Use as_of <= {spoken((end - target.reach).floor('D'))}."
+            )
+
+
+def check_cutoffs(log: "InteractionLog", cutoffs: Sequence[pd.Timestamp]) -> None:
+    """Refuse cutoffs with nothing before them, and cutoffs long after the end of the log."""
+    first, end = log.require_usable().first, log.complete_until
+    if cutoffs[0] <= first:
+        raise ConfigError(
+            f"as_of {spoken(cutoffs[0])} is not after the first event in the log ({spoken(first)}): there is no "
+            f"history to see. Use as_of >= {spoken(first.ceil('D') + pd.Timedelta(days=1))}."
+        )
+    if cutoffs[-1] > end + STALE:
+        silent = (cutoffs[-1] - end).days
+        what = "observed_until" if log.observed_until is not None else "the last event in the log"
+        raise ConfigError(
+            f"as_of {spoken(cutoffs[-1])} is {silent} days after {what} ({spoken(end)}): every "
+            f"customer would look inactive only because the log stops. Use as_of <= "
+            f"{spoken(end.floor('D') + pd.Timedelta(days=1))}, a newer log, or say InteractionLog(..., "
+            "observed_until=...) if the log is complete."
+        )
+
+
+def explain_values(log: "InteractionLog", names: Sequence[str]) -> None:
+    """Raise a DataError that shows a value which cannot be summed exactly, if there is one."""
+    for name in dict.fromkeys(names):
+        value = name_of(name)
+        size = exp.Abs(this=exp.cast(value, "DOUBLE"))
+        fits = exp.LT(this=size, expression=number(EXACT_BELOW))
+        query = exp.select(exp.alias_(exp.cast(exp.Max(this=value.copy()), "DOUBLE"), "value")).from_(EVENTS)
+        row = log.engine.row(chain(log.steps([name]), query.where(not_null(name), exp.Not(this=fits))))
+        if row["value"] is not None:
+            raise DataError(
+                f"{name!r} has the value {row['value']:g}, but only values below {EXACT_BELOW:.0e} can be summed "
+                f"exactly. Mend it, or drop the events: "
+                f"log.clean(KeepBetween({name!r}, minimum=-{EXACT_BELOW:.0e}, maximum={EXACT_BELOW:.0e}))."
+            )
