@@ -1,6 +1,5 @@
 """`InteractionLog`: raw interactions, with the role that each column plays."""
 
-import re
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from itertools import pairwise
@@ -10,8 +9,9 @@ import pyarrow as pa
 from sqlglot import exp
 
 from crmml.data.cleaning import CleaningStep, KeepBetween
+from crmml.data.column_types import FLOATS, NUMBERS, ZONED, check_types, is_number, is_text
 from crmml.data.facts import Facts, read_facts, require_usable
-from crmml.data.roles import COLUMN_ROLES, ID_ROLES, NUMERIC_ROLES, TIME_ROLES, Constant, Roles
+from crmml.data.roles import COLUMN_ROLES, ID_ROLES, TIME_ROLES, Constant, Roles
 from crmml.data.sources import LOG, Opened, open_source
 from crmml.data.sql import name_of, named
 from crmml.data.steps import EVENTS, Step, chain
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from crmml.data.check import CheckReport
-
-NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
-FLOATS = ("FLOAT", "DOUBLE")
-ZONED = ("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ_NS")
 
 
 class InteractionLog:
@@ -126,74 +122,9 @@ class InteractionLog:
         self.cleaning = cleaning
         self.observed_until = observed_until
         self._opened = opened
-        self._check_types()
+        check_types(roles, opened)
         for step in cleaning:
             step.check(self)
-
-    def _check_types(self) -> None:
-        for role, column in self.roles.columns().items():
-            kind = self._opened.columns[column]
-            if role in TIME_ROLES:
-                self._check_time(role, column, kind)
-            elif role in NUMERIC_ROLES and not _is_number(kind):
-                raise SchemaError(
-                    f"InteractionLog: column {column!r} cannot be the {role}: it is {_spoken(kind)}"
-                    f"{self._example(column)}. Make it a number, for example "
-                    f"frame[{column!r}] = pd.to_numeric(frame[{column!r}])."
-                )
-            elif role == "event_type" and not _is_text(kind):
-                raise SchemaError(
-                    f"InteractionLog: column {column!r} cannot be the event_type: it is {_spoken(kind)}"
-                    f"{self._example(column)}. Make it text, or use event_type=Constant('purchase')."
-                )
-            elif role in ID_ROLES:
-                self._check_id(role, column, kind)
-
-    def _check_id(self, role: str, column: str, kind: str) -> None:
-        """Ids are whole numbers or texts; pandas makes floats of whole numbers as soon as one is missing."""
-        if kind in NUMBERS or _is_text(kind) or kind in ("UUID", '"NULL"') or re.fullmatch(r"DECIMAL\(\d+,0\)", kind):
-            return
-        example = self._first_fraction(column) if kind in FLOATS else self._example(column)
-        if kind in FLOATS and not example:
-            return
-        raise SchemaError(
-            f"InteractionLog: column {column!r} cannot be the {role}: it is {_spoken(kind)}{example}. "
-            f"Make it text or whole numbers, for example frame[{column!r}] = frame[{column!r}].astype(str)."
-        )
-
-    def _first_fraction(self, column: str) -> str:
-        """ " (for example 1.5)" with the least value that is no whole number of 53 bits, or "" where all are."""
-        value = exp.column(column, quoted=True)
-        whole = exp.and_(
-            exp.EQ(this=exp.Floor(this=value), expression=value.copy()),
-            exp.LTE(this=exp.Abs(this=value.copy()), expression=exp.Literal.number(2**53)),
-        )
-        known = exp.Not(this=exp.Anonymous(this="isnan", expressions=[value.copy()]))
-        query = exp.select(exp.alias_(exp.Min(this=value.copy()), "example")).from_(LOG)
-        example = self._opened.engine.row(query.where(known, exp.Not(this=exp.paren(whole))))["example"]
-        return "" if example is None else f" (for example {example!r})"
-
-    def _check_time(self, role: str, column: str, kind: str) -> None:
-        zoned = self._opened.text_times.get(role, kind in ZONED)
-        if role not in self._opened.text_times and not kind.startswith(("TIMESTAMP", "DATE")):
-            unit = ", unit='s'" if _is_number(kind) else ""
-            raise SchemaError(
-                f"InteractionLog: column {column!r} cannot be the {role}: it is {_spoken(kind)}"
-                f"{self._example(column)}. Parse it first, for example "
-                f"frame[{column!r}] = pd.to_datetime(frame[{column!r}]{unit}, utc=True)."
-            )
-        if not zoned and self.roles.timezone is None:
-            raise SchemaError(
-                f"InteractionLog: the times in column {column!r} have no zone{self._example(column)}. "
-                "Say which one they are meant in, for example timezone='UTC' or timezone='Europe/Berlin'."
-            )
-
-    def _example(self, column: str) -> str:
-        """ " (for example 'x')" with a value of the column, or "" where it has none."""
-        value = exp.column(column, quoted=True)
-        query = exp.select(exp.alias_(exp.cast(exp.Min(this=value), "TEXT"), "example")).from_(LOG)
-        example = self._opened.engine.row(query)["example"]
-        return "" if example is None else f" (for example {example!r})"
 
     # What the log has -------------------------------------------------------------------------------------
 
@@ -232,11 +163,11 @@ class InteractionLog:
         if name == "event_type" and isinstance(self.roles.event_type, Constant):
             return "text"
         kind = self._opened.columns[self._column(name)]
-        if _is_number(kind):
+        if is_number(kind):
             return "number"
         if name in TIME_ROLES or kind.startswith(("TIMESTAMP", "DATE")):
             return "time"
-        return "text" if _is_text(kind) else kind.lower()
+        return "text" if is_text(kind) else kind.lower()
 
     def _column(self, name: str) -> str:
         return self.roles.columns().get(name, name)
@@ -382,15 +313,3 @@ class InteractionLog:
         cleaned = "".join(f".clean({', '.join(map(repr, self.cleaning))})" if self.cleaning else "")
         until = "" if self.observed_until is None else f", observed_until={spoken(self.observed_until)!r}"
         return f"InteractionLog({self._opened.description}, {mapping}{until}){cleaned}"
-
-
-def _is_number(kind: str) -> bool:
-    return kind in NUMBERS or kind in FLOATS or kind.startswith("DECIMAL") or kind == "BOOLEAN"
-
-
-def _is_text(kind: str) -> bool:
-    return kind == "VARCHAR" or kind.startswith("ENUM")
-
-
-def _spoken(kind: str) -> str:
-    return "text" if _is_text(kind) else kind.lower()
