@@ -60,9 +60,9 @@ def literal(value: Any) -> exp.Expr:
     )
 
 
-def is_one_of(column: str, values: Sequence[Any]) -> exp.Expr:
-    """`column = value`, or `column IN (values)` where there are several."""
-    name = name_of(column)
+def is_one_of(column: str | exp.Column, values: Sequence[Any]) -> exp.Expr:
+    """`column = value`, or `column IN (values)` where there are several; a role or attribute by its name."""
+    name = name_of(column) if isinstance(column, str) else column
     if len(values) == 1:
         return exp.EQ(this=name, expression=literal(values[0]))
     return exp.In(this=name, expressions=[literal(value) for value in values])

@@ -1,8 +1,8 @@
 """Running a table's text on the embedded engine: share by share of the customers, cutoff by cutoff.
 
 What all cutoffs need - reading the log, comparing texts, exact decimals - is done once per share and kept in a table;
-each cutoff is then one query over it, or several over groups of the customers. Shares and groups are taken by
-customer, so that every customer's events are together; how many there are follows from the memory that there is.
+each cutoff is then one query over it. Shares are taken by customer, so that every customer's events are together; how
+many there are follows from the memory that there is.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -21,13 +21,10 @@ from crmml.features.plan import AT, Text
 if TYPE_CHECKING:
     from crmml.data.log import InteractionLog
 
-# Events that are grouped at a time: more need more memory, fewer more queries.
-EVENTS_PER_GROUP = 2_500_000
 # What one value of `coded` takes, on average: flags 1 byte, numbers 8, texts 16 and more.
 BYTES_PER_VALUE = 12
 # The part of the memory limit that `coded` may fill; the rest is for groupings and the result.
 SHARE_OF_MEMORY = 0.4
-GROUP = "customer_group"
 
 
 @dataclass(frozen=True)
@@ -44,10 +41,9 @@ class Piece:
 class Share:
     """The customers whose events are read together: a file of a prepared log, or a share of any log by hash."""
 
-    source: exp.Expr | None
     number: int
     of: int
-    groups: int
+    file: exp.Expr | None = None
 
 
 def pieces(
@@ -69,54 +65,39 @@ def pieces(
     """
     texts = {as_of: text_of(as_of) for as_of in cutoffs}
     coded = texts[cutoffs[0]].until_coded()
-    shares = shares_of(log, len(coded.selects))
-    of, first = sum(share.groups for share in shares), 0
-    for share in shares:
-        wanted = [
-            (group, as_of)
-            for group in range(share.groups)
-            for as_of in cutoffs
-            if not (done and done(first + group, as_of))
-        ]
-        if wanted:
-            table = log.engine.create_table(_read(coded.copy(), share, until))
-            try:
-                for group, as_of in wanted:
-                    chosen = [] if share.groups == 1 else [exp.EQ(this=column(GROUP), expression=number(group))]
-                    rows = log.engine.arrow(texts[as_of].from_coded(table, *chosen))
-                    yield Piece(first + group, of, as_of, rows)
-            finally:
-                log.engine.drop_table(table)
-        first += share.groups
+    for share in shares_of(log, len(coded.selects)):
+        wanted = [as_of for as_of in cutoffs if not (done and done(share.number, as_of))]
+        if not wanted:
+            continue
+        table = log.engine.create_table(_read(coded.copy(), share, until))
+        try:
+            for as_of in wanted:
+                rows = log.engine.arrow(texts[as_of].from_coded(table))
+                yield Piece(share.number, share.of, as_of, rows)
+        finally:
+            log.engine.drop_table(table)
 
 
 def shares_of(log: "InteractionLog", values: int) -> list[Share]:
     """How the customers of `log` are divided, if an event takes `values` values."""
     files = getattr(log, "bucket_files", None)
     if files is not None:
-        return [Share(parquet([file]), 0, 1, 1) for file in files]
+        return [Share(number, len(files), parquet([file])) for number, file in enumerate(files)]
     size = log.facts.rows * values * BYTES_PER_VALUE
     of = max(1, -int(-size // (log.engine.memory_limit * SHARE_OF_MEMORY)))
-    groups = max(1, -(-log.facts.rows // (of * EVENTS_PER_GROUP)))
-    return [Share(None, number, of, groups) for number in range(of)]
+    return [Share(number, of) for number in range(of)]
 
 
 def _read(coded: exp.Select, share: Share, until: pd.Timestamp) -> exp.Select:
     """The text of `coded` for the customers of a share alone."""
-    if share.source is not None:
+    if share.file is not None:
         for table in list(coded.find_all(exp.Table)):
             if table.name == LOG:
-                table.replace(share.source.copy())
+                table.replace(share.file.copy())
     before = exp.LT(this=column(AT), expression=microseconds(moment(until.to_pydatetime())))
     query = exp.select("*").from_(coded.subquery("coded")).where(before)
-    if share.of > 1:
-        query = query.where(exp.EQ(this=_hashed(share.of), expression=number(share.number)))
-    if share.groups > 1:
-        group = exp.IntDiv(this=exp.Paren(this=_hashed(share.of * share.groups)), expression=number(share.of))
-        query = query.select(exp.alias_(exp.cast(group, "UTINYINT"), GROUP))
+    if share.file is None and share.of > 1:
+        hashed = exp.Anonymous(this="hash", expressions=[column("customer_id")])
+        share_of = exp.Mod(this=hashed, expression=number(share.of))
+        query = query.where(exp.EQ(this=share_of, expression=number(share.number)))
     return query
-
-
-def _hashed(n: int) -> exp.Expr:
-    hashed = exp.Anonymous(this="hash", expressions=[column("customer_id")])
-    return exp.Mod(this=hashed, expression=number(n))

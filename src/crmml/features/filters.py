@@ -6,9 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlglot import exp
-
-from crmml.data.sql import is_one_of
 from crmml.errors import ConfigError
 
 Values = str | Sequence[str] | None
@@ -37,10 +34,6 @@ class Filter:
         own = tuple(condition for condition in self.conditions if condition[0] == column)
         rest = tuple(condition for condition in self.conditions if condition[0] != column)
         return Filter(own), Filter(rest)
-
-    def sql(self, rename: Mapping[str, str]) -> list[exp.Expr]:
-        """One comparison per condition, on the column that `rename` gives."""
-        return [is_one_of(rename[column], values) for column, values in self.conditions]
 
     def names(self) -> list[str]:
         """The parts of a feature's name that come from the filter."""

@@ -1,7 +1,7 @@
 """From definitions to one SQL text: a chain of named steps, of which only `history` knows the cutoff.
 
-`coded` holds what is read of each event: its time in microseconds, its values, exact decimals, and one truth value
-per condition of a filter, so that texts are compared once per event and not once per feature. `history` holds the
+`coded` holds what is read of each event: its time in microseconds, its values, exact decimals, and a number for each
+text that a filter looks for, so that texts are compared once per event and not once per feature. `history` holds the
 events that the cutoff may see, with their age in microseconds. From there on a window is a bound on `age_us`, an
 integer: exact, and the same on every engine.
 
@@ -12,12 +12,12 @@ As of one cutoff the steps know customers; as of several, customers and cutoffs,
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import pandas as pd
 from sqlglot import exp
 
-from crmml.data.sql import is_one_of, moment, name_of, named
+from crmml.data.sql import is_one_of, literal, moment, name_of, named
 from crmml.data.steps import EVENTS, Step, chain
 from crmml.features.expressions import AGE, EXACT, at_most, column, microseconds, minus
 from crmml.features.filters import Filter, slug
@@ -64,7 +64,8 @@ class Plan:
         self.cutoffs = tuple(cutoffs)
         # Columns of `coded` by the SQL that makes them from a column of `events`; the customer and the times apart.
         self._coded: dict[exp.Expr, str] = {}
-        self._flags: dict[tuple[str, tuple[object, ...]], str] = {}
+        # The texts that filters look for, by role or attribute, each with its number in `coded`.
+        self._codes: dict[str, dict[str, int]] = {}
         self._read: dict[str, None] = {}
         self._steps: set[str] = {name.casefold() for name in (EVENTS, CUTOFFS, CODED, HISTORY, POPULATION)}
         self._needs: dict[object, Need] = {}
@@ -87,8 +88,8 @@ class Plan:
         return self._column(clock_sql(part, self._of_log("timestamp"), timezone), f"{part}{suffix}")
 
     def flags(self, filter_: Filter) -> list[exp.Expr]:
-        """The conditions of a filter, each as the truth value that `coded` holds."""
-        return [self._flag(name, values) for name, values in filter_.conditions]
+        """The conditions of a filter, on the columns of `coded`."""
+        return [self._condition(name, values) for name, values in filter_.conditions]
 
     def conditions(self, filter_: Filter, window_us: int | None = None) -> list[exp.Expr]:
         """The conditions of a filter and a window, on the columns of `history`."""
@@ -183,7 +184,7 @@ class Plan:
         if recorded:
             known = exp.Coalesce(this=self._of_log("recorded_at"), expressions=[self._of_log("timestamp")])
             selected.append(exp.alias_(microseconds(known), KNOWN))
-        selected += [named(value.copy(), name) for value, name in self._coded.items()]
+        selected += [named(self._meaning(value), name) for value, name in self._coded.items()]
         coded = exp.select(*selected).from_(EVENTS)
         return [*self.log.steps(["customer_id", "timestamp", *recorded, *self._read]), Step(CODED, coded)]
 
@@ -217,10 +218,23 @@ class Plan:
         self._read[name] = None
         return name_of(name)
 
-    def _flag(self, name: str, values: tuple[object, ...]) -> exp.Column:
-        comparison = is_one_of(name, values)
-        self._of_log(name)
-        return self._column(comparison, f"is_{'_or_'.join(slug(value) for value in values)}"[:60])
+    def _condition(self, name: str, values: tuple[Any, ...]) -> exp.Expr:
+        found = self._of_log(name)
+        if self.log.kind(name) != "text":
+            texts = "_or_".join(slug(value) for value in values)
+            return self._column(is_one_of(found, values), f"is_{slug(name)}_{texts}"[:60])
+        codes = self._codes.setdefault(name, {})
+        numbers = [codes.setdefault(value, len(codes) + 1) for value in values]
+        # The codes are not complete yet: what stands here is the name, `coded_steps` writes what it means.
+        return is_one_of(self._column(exp.Placeholder(this=name), f"{slug(name)}_code"), numbers)
+
+    def _meaning(self, value: exp.Expr) -> exp.Expr:
+        """The SQL of a column of `coded`."""
+        if not isinstance(value, exp.Placeholder):
+            return value.copy()
+        codes = self._codes[str(value.this)]
+        ifs = [exp.If(this=literal(text), true=literal(code)) for text, code in codes.items()]
+        return exp.cast(exp.Case(this=name_of(str(value.this)), ifs=ifs), "SMALLINT")
 
     def _column(self, value: exp.Expr, wanted: str) -> exp.Column:
         """The column of `coded` that holds `value`."""
@@ -249,13 +263,13 @@ class Text:
         position = [step.name for step in self.steps].index(CODED)
         return chain(self.steps[:position], self.steps[position].query.copy())
 
-    def from_coded(self, table: str, *conditions: exp.Expr) -> exp.Select:
-        """The text that reads the rows of `coded` that meet `conditions` from a table.
+    def from_coded(self, table: str) -> exp.Select:
+        """The text that reads `coded` from a table.
 
         What is kept in a table already need not be kept again: `history` is worked out where it is read.
         """
         position = [step.name for step in self.steps].index(CODED)
-        rows = Step(CODED, exp.select("*").from_(exp.to_identifier(table)).where(*conditions), kept=False)
+        rows = Step(CODED, exp.select("*").from_(exp.to_identifier(table)), kept=False)
         after = [replace(step, kept=False) if step.name == HISTORY else step for step in self.steps[position + 1 :]]
         return chain([rows, *after], self.query.copy())
 
