@@ -22,6 +22,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "yaml_text": ("load_yaml",),
     "spec": ("dump_yaml", "from_data", "load_config", "to_data"),
     "data.log": ("InteractionLog",),
+    "data.prepared": ("open_prepared",),
     "data.roles": ("Constant", "Roles"),
     "data.cleaning": ("Drop", "DropDuplicates", "DropMissing", "Keep", "KeepBetween"),
     "data.simulate": ("simulate_log",),

@@ -11,6 +11,7 @@ from crmml.data.cleaning import (
     KeepBetween as KeepBetween,
 )
 from crmml.data.log import InteractionLog as InteractionLog
+from crmml.data.prepared import open_prepared as open_prepared
 from crmml.data.roles import Constant as Constant, Roles as Roles
 from crmml.data.simulate import simulate_log as simulate_log
 from crmml.errors import (

@@ -26,6 +26,11 @@ class CleaningStep(Definition):
         """The rows of step `before`, which has `columns`, that stay."""
         return exp.select("*").from_(before).where(self.condition())
 
+    @property
+    def by_customer(self) -> bool:
+        """Whether the step can be applied to some customers without seeing the others."""
+        return True
+
     def condition(self) -> exp.Expr:
         """What holds for the rows that stay."""
         raise TypeError(f"{type(self).__name__} says neither condition() nor query()")
@@ -71,6 +76,10 @@ class DropDuplicates(CleaningStep):
                 "Use DropDuplicates(['event_id']), or DropDuplicates() for rows alike in every column."
             )
         super().__post_init__()
+
+    @property
+    def by_customer(self) -> bool:
+        return self.columns is None or "customer_id" in self.columns
 
     def needs(self, names: Sequence[str]) -> Sequence[str]:
         # All of them: rows are duplicates, or are put in order, by every column of the log.

@@ -30,8 +30,12 @@ class Engine:
     """An embedded DuckDB in which one log stands as the table `log`.
 
     Args:
+        files: the files that it may read; every other is closed to it.
         threads: how many threads a query may use; all cores by default.
         memory_limit: such as "2GB"; DuckDB's default (80 % of the machine) where it is None.
+
+    Attributes:
+        files, threads, limit: as given.
     """
 
     def __init__(
@@ -59,7 +63,9 @@ class Engine:
         # One query at a time: a DuckDB connection is not for two threads, and its temporary views are its own.
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
-        self._files = tuple(files)
+        self.threads = threads
+        self.limit = memory_limit
+        self.files = tuple(files)
         self._close_off([str(file) for file in files])
 
     def _close_off(self, files: list[str]) -> None:
@@ -126,13 +132,14 @@ class Engine:
             with self._lock:
                 return self._connection.sql(text).to_arrow_table()
         except duckdb.Error as error:
-            gone = next((file for file in self._files if not file.exists()), None)
-            if gone is not None:
-                raise DataError(
-                    f"InteractionLog: {gone} is gone; it was there when the log was opened. "
-                    "Put it back, or open the log anew."
-                ) from error
-            raise _translated(error) from error
+            raise self._explained(error) from error
+
+    def batches(self, query: exp.Expr, *, rows: int) -> pa.RecordBatchReader:
+        """Run `query` and give its rows batch by batch; read all of them before the next query."""
+        try:
+            return self._connection.sql(query.sql(DIALECT)).to_arrow_reader(rows)
+        except duckdb.Error as error:
+            raise self._explained(error) from error
 
     def row(self, query: exp.Expr) -> Mapping[str, Any]:
         """The first row of `query`, by column name."""
@@ -148,7 +155,11 @@ class Engine:
         try:
             return self._connection.execute(text)
         except duckdb.Error as error:
-            raise _translated(error) from error
+            raise self._explained(error) from error
+
+    def _explained(self, error: duckdb.Error) -> CrmmlError:
+        gone = next((file for file in self.files if not file.exists()), None)
+        return _translated(error) if gone is None else gone_file(gone)
 
 
 def relation_to_arrow(relation: Any) -> pa.Table | None:
@@ -156,6 +167,13 @@ def relation_to_arrow(relation: Any) -> pa.Table | None:
     if isinstance(relation, duckdb.DuckDBPyRelation):
         return relation.to_arrow_table()
     return None
+
+
+def gone_file(file: Path) -> DataError:
+    """What to say about a file that was there when the log was opened."""
+    return DataError(
+        f"InteractionLog: {file} is gone; it was there when the log was opened. Put it back, or open the log anew."
+    )
 
 
 def _translated(error: duckdb.Error) -> CrmmlError:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
@@ -106,9 +107,17 @@ class InteractionLog:
         memory_limit: str | None = None,
     ) -> Self:
         """A log of `source` with an existing mapping, such as the one that a bundle keeps."""
+        return cls.of(open_source(source, roles, threads=threads, memory_limit=memory_limit), roles, (), observed_until)
+
+    @classmethod
+    def of(
+        cls, opened: Opened, roles: Roles, cleaning: tuple[CleaningStep, ...] = (), observed_until: AsOf | None = None
+    ) -> Self:
+        """A log of a source that is open already."""
         log = cls.__new__(cls)
-        until = None if observed_until is None else moment_of(observed_until, "observed_until")
-        log._set(roles, open_source(source, roles, threads=threads, memory_limit=memory_limit), (), until)
+        log._set(
+            roles, opened, cleaning, None if observed_until is None else moment_of(observed_until, "observed_until")
+        )
         return log
 
     def _set(
@@ -126,12 +135,34 @@ class InteractionLog:
         for step in cleaning:
             step.check(self)
 
+    @property
+    def _pending(self) -> tuple[CleaningStep, ...]:
+        """The cleaning steps that a query has to apply: all, but for those that were applied when it was prepared."""
+        prepared = self._opened.prepared
+        return self.cleaning if prepared is None else self.cleaning[len(prepared.cleaning) :]
+
     # What the log has -------------------------------------------------------------------------------------
 
     @property
     def engine(self) -> Any:
         """The engine that holds the log as a table."""
         return self._opened.engine
+
+    @property
+    def source(self) -> tuple[pa.Table | None, tuple[Path, ...]]:
+        """What the log is read from: a table in memory, or files."""
+        return self._opened.table, self.engine.files
+
+    @property
+    def bucket_files(self) -> tuple[Path, ...] | None:
+        """The files of a prepared log, each with all events of its customers; None where there are no such files.
+
+        There are none either after a cleaning step that compares the events of different customers.
+        """
+        prepared = self._opened.prepared
+        if prepared is None or not all(step.by_customer for step in self._pending):
+            return None
+        return prepared.files
 
     @cached_property
     def attributes(self) -> tuple[str, ...]:
@@ -180,23 +211,26 @@ class InteractionLog:
         Cleaning steps come between; what they need is read as well.
         """
         wanted = set(names)
-        needed_by_cleaning = {name for step in self.cleaning for name in step.needs(self.names)}
+        needed_by_cleaning = {name for step in self._pending for name in step.needs(self.names)}
         # In the order of the log, whatever is asked for: a cleaning step may put rows in order by them.
         needed = [name for name in self.names if name in wanted | needed_by_cleaning]
         selected = [named(self._value(name), name) for name in needed]
-        if not self.cleaning:
+        if not self._pending:
             return [Step(EVENTS, exp.select(*selected).from_(LOG))]
         steps = [Step("raw_events", exp.select(*selected).from_(LOG))]
-        for number, cleaning in enumerate(self.cleaning, start=1):
-            name = EVENTS if number == len(self.cleaning) else f"clean_{number}"
+        for number, cleaning in enumerate(self._pending, start=1):
+            name = EVENTS if number == len(self._pending) else f"clean_{number}"
             steps.append(Step(name, cleaning.query(steps[-1].name, needed)))
         return steps
 
     def _value(self, name: str) -> exp.Expr:
         if name == "event_type" and isinstance(self.roles.event_type, Constant):
             return exp.Literal.string(self.roles.event_type.value)
-        column = exp.column(self._column(name), quoted=True)
+        column: exp.Expr = exp.column(self._column(name), quoted=True)
         kind = self._opened.columns[self._column(name)]
+        if self._opened.prepared is not None:  # cleaned and cast when it was written
+            casts = self._opened.prepared.casts
+            return exp.cast(column, casts[name], dialect="duckdb") if name in casts else column
         if name in TIME_ROLES:
             return self._time_in_utc(name, column, kind)
         if kind in FLOATS:
@@ -227,7 +261,8 @@ class InteractionLog:
     @cached_property
     def facts(self) -> Facts:
         """Rows, first and last event, event types, missing values: read once, kept."""
-        return read_facts(self)
+        prepared = self._opened.prepared
+        return prepared.facts if prepared is not None and not self._pending else read_facts(self)
 
     @property
     def complete_until(self) -> "pd.Timestamp":
@@ -284,12 +319,48 @@ class InteractionLog:
                     f"InteractionLog.clean: {step!r} is not a cleaning step. "
                     "Use DropMissing('customer_id'), DropDuplicates(), Keep(...), Drop(...) or KeepBetween(...)."
                 )
-        log = InteractionLog.__new__(InteractionLog)
-        log._set(self.roles, self._opened, (*self.cleaning, *steps), self.observed_until)
-        return log
+        return InteractionLog.of(self._opened, self.roles, (*self.cleaning, *steps), self.observed_until)
+
+    def prepare(
+        self, path: str | Path, *, buckets: int | None = None, progress: bool | None = None
+    ) -> "InteractionLog":
+        """Write the log once, cleaned, by customer and time, as Parquet files in the folder `path`; open it there.
+
+        Tables are built from a prepared log customer by customer: in less time, and in memory that does not grow
+        with the log. Killed at any moment, a second call goes on; where all is done already, it opens the folder.
+
+        Args:
+            path: the folder; made where it is absent.
+            buckets: into how many files the customers are divided; by default so many that each has about three
+                million events. More files take less memory.
+            progress: whether to show a bar; by default where standard error is a terminal.
+
+        Returns:
+            The same events as a log whose columns are called as their roles; `open_prepared(path)` opens it later.
+
+        Raises:
+            ConfigError: `path` holds something else: another log, or this one with other roles or cleaning.
+            SchemaError: a column is of a type that Parquet cannot keep.
+            DataError: the log has values that cannot be used; another process is writing there; the disk failed.
+
+        >>> import tempfile, crmml as cm
+        >>> log = cm.simulate_log(50, seed=1).log
+        >>> prepared = log.prepare(tempfile.mkdtemp(), buckets=4)
+        >>> [file.name for file in prepared.bucket_files or ()][:2]
+        ['bucket-0000.parquet', 'bucket-0001.parquet']
+        >>> features, as_of = [cm.Recency(), cm.Sum("amount", window="90d")], "2024-06-01"
+        >>> cm.build_features(prepared, features, as_of).equals(cm.build_features(log, features, as_of))
+        True
+        """
+        from crmml.data.prepared import prepare_log
+
+        return prepare_log(self, path, buckets=buckets, progress=progress)
 
     def cleaning_report(self) -> "pd.DataFrame":
-        """One row per cleaning step: `step`, `rows_before`, `rows_dropped`, `rows_after`."""
+        """One row per cleaning step: `step`, `rows_before`, `rows_dropped`, `rows_after`.
+
+        Of a prepared log only the steps that came after: the events that the others dropped are not in it.
+        """
         import pandas as pd
 
         steps = self.steps(self.names)
@@ -301,7 +372,7 @@ class InteractionLog:
         left = [row[f"n{number}"] for number in range(len(steps))]
         return pd.DataFrame(
             {
-                "step": [repr(step) for step in self.cleaning],
+                "step": [repr(step) for step in self._pending],
                 "rows_before": left[:-1],
                 "rows_dropped": [before - after for before, after in pairwise(left)],
                 "rows_after": left[1:],
@@ -309,7 +380,12 @@ class InteractionLog:
         )
 
     def __repr__(self) -> str:
+        if self._opened.prepared is not None:
+            return f"open_prepared({str(self._opened.prepared.folder)!r}){_cleaned(self._pending)}"
         mapping = repr(self.roles).removeprefix("Roles(").removesuffix(")")
-        cleaned = "".join(f".clean({', '.join(map(repr, self.cleaning))})" if self.cleaning else "")
         until = "" if self.observed_until is None else f", observed_until={spoken(self.observed_until)!r}"
-        return f"InteractionLog({self._opened.description}, {mapping}{until}){cleaned}"
+        return f"InteractionLog({self._opened.description}, {mapping}{until}){_cleaned(self.cleaning)}"
+
+
+def _cleaned(steps: Sequence[CleaningStep]) -> str:
+    return f".clean({', '.join(map(repr, steps))})" if steps else ""

@@ -13,14 +13,36 @@ import pyarrow as pa
 from sqlglot import exp
 
 from crmml.data import csv_source
+from crmml.data.cleaning import CleaningStep
 from crmml.data.engine import Engine, EngineError, relation_to_arrow
+from crmml.data.facts import Facts
 from crmml.data.frames import arrow_from_pandas
+from crmml.data.manifest import BUCKET, MANIFEST
 from crmml.data.roles import TIME_ROLES, Roles
 from crmml.errors import ConfigError, DataError, SchemaError
 
 LOG = "log"
 PARQUET = (".parquet", ".pq")
 CSV = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What is known of a prepared log before it is read.
+
+    Attributes:
+        folder: where it stands.
+        files: the files, each with all events of its customers.
+        cleaning: the steps that were applied before it was written.
+        facts: the facts after them.
+        casts: the engine's type of the columns that Parquet keeps as another.
+    """
+
+    folder: Path
+    files: tuple[Path, ...]
+    cleaning: tuple[CleaningStep, ...]
+    facts: Facts
+    casts: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -32,6 +54,12 @@ class Opened:
     # role -> how the text of a CSV file writes its timestamps: with an offset or without
     text_times: dict[str, bool]
     description: str
+    # The files, where another engine can read them: Parquet.
+    parquet: tuple[Path, ...] = ()
+    # The rows, where they are in memory.
+    table: pa.Table | None = None
+    # What is known of a log that was written by `InteractionLog.prepare`.
+    prepared: Prepared | None = None
 
 
 def open_source(source: Any, roles: Roles, *, threads: int | None, memory_limit: str | None) -> Opened:
@@ -51,7 +79,7 @@ def open_source(source: Any, roles: Roles, *, threads: int | None, memory_limit:
         engine.register(LOG, table)
     except EngineError as error:
         raise _unreadable(engine, table, error) from error
-    return Opened(engine, engine.columns(LOG), {}, f"{table.num_rows:,} rows in memory")
+    return Opened(engine, engine.columns(LOG), {}, f"{table.num_rows:,} rows in memory", table=table)
 
 
 def _unreadable(engine: Engine, table: pa.Table, error: EngineError) -> SchemaError:
@@ -81,7 +109,7 @@ def _open_files(source: Any, roles: Roles, *, threads: int | None, memory_limit:
             engine.create_view(LOG, exp.select("*").from_(parquet(files)))
             columns = engine.columns(LOG)
             _check_columns(list(columns), roles)
-            return Opened(engine, columns, {}, description)
+            return Opened(engine, columns, {}, description, tuple(files))
         columns, text_times = csv_source.open_csv(engine, LOG, files, roles, _check_columns)
     except EngineError as error:
         raise DataError(
@@ -110,7 +138,7 @@ def _expand(source: Any) -> list[Path]:
     for pattern in patterns:
         path = Path(pattern).expanduser()
         if path.is_dir():
-            found = [file for file in path.rglob("*") if file.name.lower().endswith(PARQUET + CSV)]
+            found = _files_in(path)
         elif path.exists():
             found = [path]
         else:
@@ -124,6 +152,15 @@ def _expand(source: Any) -> list[Path]:
     if not files:
         raise ConfigError("InteractionLog: the list of files is empty. Give at least one path.")
     return sorted({file.resolve() for file in files})
+
+
+def _files_in(folder: Path) -> list[Path]:
+    """The files of a log in a folder: not those of a prepared log, which may be half-written, or a copy of others."""
+    found = [file for file in folder.rglob("*") if file.name.lower().endswith(PARQUET + CSV)]
+    own = [file for file in found if not (BUCKET.fullmatch(file.name) and (file.parent / MANIFEST).exists())]
+    if found and not own:
+        raise ConfigError(f"InteractionLog: {folder} is a prepared log. Open it with open_prepared({str(folder)!r}).")
+    return own
 
 
 def _kind(files: Sequence[Path]) -> str:
