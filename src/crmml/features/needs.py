@@ -42,11 +42,12 @@ class Aggregates:
 
 
 class Events:
-    """The events of one type (or of all) by customer: one pass over them for every aggregate."""
+    """The events of one type (or of all, or all with a value) by customer: one pass for every aggregate of them."""
 
-    def __init__(self, plan: "Plan", filter_: Filter, name: str) -> None:
+    def __init__(self, plan: "Plan", filter_: Filter, name: str, *, there: exp.Column | None = None) -> None:
         self._plan = plan
         self._filter = filter_
+        self._there = there
         self.side = name
         self.aggregates = Aggregates(name)
 
@@ -56,8 +57,8 @@ class Events:
 
     def steps(self) -> Iterable[Step]:
         query = group(HISTORY, self._plan.keys, self.aggregates.selected())
-        flags = self._plan.flags(self._filter)
-        yield Step(self.side, query.where(*flags) if flags else query)
+        conditions = [*self._plan.flags(self._filter), *([is_there(self._there.copy())] if self._there else [])]
+        yield Step(self.side, query.where(*conditions) if conditions else query)
 
 
 @dataclass(frozen=True)

@@ -97,11 +97,21 @@ class Plan:
 
     # What definitions ask for: groupings ------------------------------------------------------------------
 
-    def events(self, filter_: Filter) -> Matching:
-        """The events of a filter by customer; those of one event type are a grouping of their own."""
+    def events(self, filter_: Filter, of: str | None = None) -> Matching:
+        """The events of a filter by customer; those of one event type are a grouping of their own.
+
+        Where the types are mixed, most events lack a number that only some types have: an aggregate `of` such a
+        number is a grouping of the events that have it.
+        """
         of_type, rest = filter_.split("event_type")
-        name = BY_CUSTOMER if not of_type.conditions else f"by_{'_or_'.join(of_type.names())}"[:60]
-        need = self.need(("events", of_type), lambda plan: Events(plan, of_type, plan.step_name(name)))
+        name = f"by_{'_or_'.join(of_type.names())}"[:60] if of_type.conditions else BY_CUSTOMER
+        mixed = not of_type.conditions and self.log.roles.event_type is not None
+        there = self.exact(of) if of is not None and mixed else None
+        if there is not None:
+            name = f"by_customer_with_{slug(of)}"
+        need = self.need(
+            ("events", of_type, there), lambda plan: Events(plan, of_type, plan.step_name(name), there=there)
+        )
         return need.where(rest)
 
     def pairs(self, *values: exp.Expr) -> Pairs:
