@@ -98,7 +98,7 @@ class Sum(Aggregate):
     verb: ClassVar[str] = "sum"
 
     def sql(self, plan: Plan) -> exp.Expr:
-        events = plan.events(self.filter)
+        events = plan.events(self.filter, self.column)
         total = exp.Sum(this=case(events.inside(self.window_us), plan.exact(self.column)))
         return as_double(or_zero(events.per_customer(total, self.name)))
 
@@ -117,7 +117,7 @@ class Mean(Aggregate):
     verb: ClassVar[str] = "mean"
 
     def sql(self, plan: Plan) -> exp.Expr:
-        events = plan.events(self.filter)
+        events = plan.events(self.filter, self.column)
         values = case(events.inside(self.window_us), plan.exact(self.column))
         total = events.per_customer(exp.Sum(this=values), f"sum_of_{self.name}")
         return ratio(total, events.per_customer(exp.Count(this=values.copy()), f"n_of_{self.name}"))
@@ -137,7 +137,7 @@ class Min(Aggregate):
     verb: ClassVar[str] = "min"
 
     def sql(self, plan: Plan) -> exp.Expr:
-        events = plan.events(self.filter)
+        events = plan.events(self.filter, self.column)
         least = exp.Min(this=case(events.inside(self.window_us), plan.exact(self.column)))
         return as_double(events.per_customer(least, self.name))
 
@@ -156,7 +156,7 @@ class Max(Aggregate):
     verb: ClassVar[str] = "max"
 
     def sql(self, plan: Plan) -> exp.Expr:
-        events = plan.events(self.filter)
+        events = plan.events(self.filter, self.column)
         greatest = exp.Max(this=case(events.inside(self.window_us), plan.exact(self.column)))
         return as_double(events.per_customer(greatest, self.name))
 
@@ -175,7 +175,7 @@ class Std(Aggregate):
     verb: ClassVar[str] = "std"
 
     def sql(self, plan: Plan) -> exp.Expr:
-        events = plan.events(self.filter)
+        events = plan.events(self.filter, self.column)
         inside, value = events.inside(self.window_us), plan.exact(self.column)
         wide = exp.cast(value.copy(), WIDE)
         return deviation(
@@ -313,7 +313,7 @@ class Trend(Aggregate):
         return plain if self.periods == 6 else f"{plain}_by_{self.periods}"
 
     def sql(self, plan: Plan) -> exp.Expr:
-        events = plan.events(self.filter)
+        events = plan.events(self.filter, self.column)
         period_us = (self.window_us or 0) // self.periods
         # Ages start at 1: an event one period old, to the microsecond, belongs to the youngest period.
         past = exp.IntDiv(this=minus(column(AGE), number(1)), expression=number(period_us))
@@ -342,6 +342,7 @@ class Latest(Aggregate):
 
     verb: ClassVar[str] = "latest"
     _numeric: ClassVar[bool] = False
+    picks: ClassVar[bool] = True
 
     def sql(self, plan: Plan) -> exp.Expr:
         value = plan.ends(self.filter, self.window_us, self.column, first=False)
