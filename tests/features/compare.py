@@ -10,7 +10,7 @@ import pytest
 import crmml as cm
 from crmml.errors import DataError
 from tests.features import oracle
-from tests.features.oracle import Row
+from tests.features.oracle_rows import Row
 from tests.features.strategies import log_of, stamp
 
 # Counts, sums and picked values are exact; one division or one square root of an exact number is off by a few

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 import crmml as cm
-from tests.features.oracle import DAY, Row, duration
+from tests.features.oracle_rows import DAY, Row, duration
 
 EPOCH = int(datetime(2024, 3, 10, tzinfo=UTC).timestamp()) * 1_000_000  # the first cutoff; no zone changes its clock
 WINDOWS = ("3d", "1w", "36h", "90m", "45s")

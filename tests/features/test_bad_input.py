@@ -9,7 +9,8 @@ import pytest
 
 import crmml as cm
 from tests.features.compare import cells, differences
-from tests.features.oracle import Row, build
+from tests.features.oracle import build
+from tests.features.oracle_rows import Row
 from tests.features.strategies import COLUMNS, EPOCH, EVIL, ROLES, anchors, arrow_table, log_of, stamp
 
 FRAME = pd.DataFrame(

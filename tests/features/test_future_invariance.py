@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import crmml as cm
 from tests.features import oracle
-from tests.features.oracle import Row
+from tests.features.oracle_rows import Row, history
 from tests.features.strategies import (
     EPOCH,
     EVENT_TYPES,
@@ -35,9 +35,9 @@ KINDS = st.sampled_from(("int", "str"))
 def two_futures(draw: st.DrawFn) -> tuple[list[Row], list[Row]]:
     """Two logs that are the same as far as the cutoff can see, their rows in any order."""
     kind = draw(KINDS)
-    past = oracle.history(draw(logs([EPOCH], kind=kind)), EPOCH)
+    past = history(draw(logs([EPOCH], kind=kind)), EPOCH)
     first, second = draw(unseen(EPOCH, kind)), draw(unseen(EPOCH, kind))
-    assert oracle.history([*first, *second], EPOCH) == []
+    assert history([*first, *second], EPOCH) == []
     anchor = anchors("anchor" if kind == "str" else 0)
     return [*past, *anchor, *first], [*second, *anchor, *past]
 

@@ -16,7 +16,7 @@ import pytest
 import crmml as cm
 from crmml.data.engine import Engine
 from tests.features.compare import feature_differences, label_differences
-from tests.features.oracle import Row, duration
+from tests.features.oracle_rows import Row, duration
 from tests.features.strategies import EPOCH, EVENT_TYPES, HORIZON, anchored, random_rows
 
 CUTOFFS = [EPOCH, EPOCH + 1]

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import crmml as cm
-from tests.features.oracle import DAY, duration
+from tests.features.oracle_rows import DAY, duration
 from tests.features.strategies import EPOCH, ROLES, anchored, arrow_table, random_rows, stamp
 
 CUTOFFS = [EPOCH + n * DAY // 2 for n in range(12)]
