@@ -176,6 +176,11 @@ def gone_file(file: Path) -> DataError:
     )
 
 
+def relation_of(table: pa.Table) -> Any:
+    """An Arrow table as a DuckDB relation, of DuckDB's default connection."""
+    return duckdb.from_arrow(table)
+
+
 def _translated(error: duckdb.Error) -> CrmmlError:
     if isinstance(error, duckdb.OutOfMemoryException):
         return DataError(

@@ -1,7 +1,8 @@
 """The tables: features as of cutoffs, labels after them, the population from the history alone."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 
 import pandas as pd
 
@@ -10,6 +11,7 @@ from crmml.errors import ConfigError, DataError
 from crmml.features.aggregate import Feature
 from crmml.features.checks import check_event_types
 from crmml.features.feature_set import FeatureSet
+from crmml.features.outputs import Categories, Shape, To, check_to, converted, write_parquet
 from crmml.features.presets import as_feature_set
 from crmml.features.table import LABEL, Table
 from crmml.features.targets import Population, Target
@@ -17,6 +19,7 @@ from crmml.features.validity import check_cutoffs, require_complete_labels
 
 if TYPE_CHECKING:
     from crmml.data.log import InteractionLog
+    from crmml.data.spark_engine import SparkEngine
 
 
 class Dataset(NamedTuple):
@@ -33,6 +36,7 @@ class Dataset(NamedTuple):
     y: pd.Series
 
 
+@overload
 def build_features(
     log: "InteractionLog",
     features: "FeatureSet | Sequence[Feature] | str",
@@ -40,7 +44,46 @@ def build_features(
     *,
     population: Population | None = None,
     known_event_types: bool = True,
-) -> pd.DataFrame:
+    engine: "SparkEngine | None" = None,
+    to: Literal["pandas"] = "pandas",
+    out: None = None,
+    float32: bool = False,
+    categories: Categories | None = None,
+    progress: bool | None = None,
+) -> pd.DataFrame: ...
+
+
+@overload
+def build_features(
+    log: "InteractionLog",
+    features: "FeatureSet | Sequence[Feature] | str",
+    as_of: "AsOf | Sequence[AsOf]",
+    *,
+    population: Population | None = None,
+    known_event_types: bool = True,
+    engine: "SparkEngine | None" = None,
+    to: To = "pandas",
+    out: str | Path | None = None,
+    float32: bool = False,
+    categories: Categories | None = None,
+    progress: bool | None = None,
+) -> Any: ...
+
+
+def build_features(
+    log: "InteractionLog",
+    features: "FeatureSet | Sequence[Feature] | str",
+    as_of: "AsOf | Sequence[AsOf]",
+    *,
+    population: Population | None = None,
+    known_event_types: bool = True,
+    engine: "SparkEngine | None" = None,
+    to: To = "pandas",
+    out: str | Path | None = None,
+    float32: bool = False,
+    categories: Categories | None = None,
+    progress: bool | None = None,
+) -> Any:
     """The features of every customer as of one or many cutoffs.
 
     Args:
@@ -50,14 +93,23 @@ def build_features(
         population: the customers that get a row; all with any event before the cutoff by default.
         known_event_types: refuse an event type that never occurs in the log (a misspelling, mostly); a scoring
             job on a short log turns this off.
+        engine: where the table is built: `SparkEngine(session)`, or the log's own embedded engine by default.
+        to: "pandas", "polars", "arrow", or "relation" (of DuckDB).
+        out: a folder to write Parquet files into instead, one folder per cutoff and one file per share of the
+            customers, so that the table need not fit into memory. Killed and called again, it goes on.
+        float32: real numbers in 32 bits: half the memory, seven digits.
+        categories: column -> its texts, such as `categories_of` an earlier table: these columns leave as numbers
+            of that dictionary; a text that it lacks is missing.
+        progress: show a bar on standard error; by default where that is a terminal.
 
     Returns:
         A frame with one row per customer and cutoff, indexed by (`customer_id`, `as_of`) and sorted by both; one
-        column per feature.
+        column per feature. The other ways out have both as columns. With `out`, the path of the folder.
 
     Raises:
         SchemaError: the log lacks a column, or has it in another type.
-        ConfigError: an event type never occurs; a cutoff is no moment, or lies outside the log.
+        ConfigError: an event type never occurs; a cutoff is no moment, or lies outside the log; the folder holds
+            something else.
         DataError: the log has values that cannot be used.
 
     >>> import crmml as cm
@@ -65,7 +117,12 @@ def build_features(
     >>> table = cm.build_features(log, [cm.Recency(), cm.Count(window="30d")], "2024-06-01")
     >>> list(table.columns)
     ['recency', 'count_30d']
+    >>> cm.build_features(log, "rfm", "2024-06-01", to="arrow").column_names[:3]
+    ['customer_id', 'as_of', 'recency_purchase']
     """
+    check_to(to)
+    if out is not None and engine is not None:
+        raise ConfigError("build_features: out is written by the embedded engine. Leave out engine, or out.")
     feature_set = as_feature_set(features, log)
     cutoffs = moments_of(as_of)
     feature_set.check(log)
@@ -75,7 +132,11 @@ def build_features(
         check_known(log, feature_set)
         if population is not None:
             check_event_types(population.filter, log, repr(population))
-    return Table(log, feature_set, cutoffs, population).frame()
+    shape = Shape(float32=float32, categories=categories)
+    table = Table(log, feature_set, cutoffs, population, engine=engine, shape=shape)
+    return (
+        converted(table.arrow(progress=progress), to) if out is None else write_parquet(table, out, progress=progress)
+    )
 
 
 def build_dataset(
@@ -83,6 +144,8 @@ def build_dataset(
     features: "FeatureSet | Sequence[Feature] | str",
     target: Target,
     as_of: "AsOf | Sequence[AsOf]",
+    *,
+    engine: "SparkEngine | None" = None,
 ) -> Dataset:
     """Features before, and labels after, one or many cutoffs, for the target's population.
 
@@ -91,6 +154,7 @@ def build_dataset(
         features: a FeatureSet, a list of aggregates, or the name of a preset.
         target: what is labelled, and for whom.
         as_of: the cutoffs.
+        engine: where the table is built: `SparkEngine(session)`, or the log's own embedded engine by default.
 
     Returns:
         `X` and `y`, indexed by (`customer_id`, `as_of`).
@@ -118,7 +182,7 @@ def build_dataset(
     check_cutoffs(log, cutoffs)
     require_complete_labels(log, target, cutoffs)
     check_known(log, feature_set)
-    table = Table(log, feature_set, cutoffs, target.population, target).frame()
+    table = Table(log, feature_set, cutoffs, target.population, target, engine).frame()
     if table.empty:
         raise DataError(
             f"build_dataset: nobody is in the {target.population!r} as of "

@@ -65,7 +65,7 @@ def pieces(
     """
     texts = {as_of: text_of(as_of) for as_of in cutoffs}
     coded = texts[cutoffs[0]].until_coded()
-    for share in shares_of(log, len(coded.selects)):
+    for share in shares_of(log, coded):
         wanted = [as_of for as_of in cutoffs if not (done and done(share.number, as_of))]
         if not wanted:
             continue
@@ -78,12 +78,12 @@ def pieces(
             log.engine.drop_table(table)
 
 
-def shares_of(log: "InteractionLog", values: int) -> list[Share]:
-    """How the customers of `log` are divided, if an event takes `values` values."""
-    files = getattr(log, "bucket_files", None)
+def shares_of(log: "InteractionLog", coded: exp.Select) -> list[Share]:
+    """How the customers of `log` are divided: by its buckets, or by what `coded` takes of the memory."""
+    files = log.bucket_files
     if files is not None:
         return [Share(number, len(files), parquet([file])) for number, file in enumerate(files)]
-    size = log.facts.rows * values * BYTES_PER_VALUE
+    size = log.facts.rows * len(coded.selects) * BYTES_PER_VALUE
     of = max(1, -int(-size // (log.engine.memory_limit * SHARE_OF_MEMORY)))
     return [Share(number, of) for number in range(of)]
 

@@ -24,7 +24,7 @@ def number(value: int | float) -> exp.Expr:
 
 def as_double(value: exp.Expr) -> exp.Expr:
     """`CAST(value AS DOUBLE)`."""
-    return exp.cast(value, "DOUBLE")
+    return exp.cast(value, exp.DataType.Type.DOUBLE)
 
 
 def ratio(numerator: exp.Expr, denominator: exp.Expr) -> exp.Expr:
@@ -67,7 +67,8 @@ def case(conditions: Sequence[exp.Expr], value: exp.Expr) -> exp.Expr:
     """`CASE WHEN conditions THEN value END`; the value alone where there is no condition."""
     if not conditions:
         return value
-    return exp.Case(ifs=[exp.If(this=exp.and_(*conditions, copy=True), true=value)])
+    condition = exp.and_(*conditions, copy=True) if len(conditions) > 1 else conditions[0].copy()
+    return exp.Case(ifs=[exp.If(this=condition, true=value)])
 
 
 def count(conditions: Sequence[exp.Expr]) -> exp.Expr:
@@ -77,8 +78,8 @@ def count(conditions: Sequence[exp.Expr]) -> exp.Expr:
 
 def group(source: str, keys: Sequence[exp.Expr], values: Iterable[exp.Expr]) -> exp.Select:
     """`SELECT keys, values FROM source GROUP BY keys`."""
-    query = exp.select(*(key.copy() for key in keys), *values).from_(source)
-    return query.group_by(*(key.copy() for key in keys))
+    query = exp.select(*(key.copy() for key in keys), *values).from_(source, copy=False)
+    return query.group_by(*(key.copy() for key in keys), copy=False)
 
 
 def deviation(n: exp.Expr, total: exp.Expr, squares: exp.Expr) -> exp.Expr:

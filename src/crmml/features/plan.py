@@ -83,7 +83,7 @@ class Plan:
         return self._column(exp.cast(self._of_log(name), EXACT), f"exact_{slug(name)}")
 
     def clock(self, part: Clock, timezone: str = "UTC") -> exp.Column:
-        """The "day" (counted from Monday, 1900-01-01), "hour" or "weekday" (Monday is 0) of the event."""
+        """The "day" (counted from Monday, 1899-12-25), "hour" or "weekday" (Monday is 0) of the event."""
         suffix = "" if timezone == "UTC" else f"_{slug(timezone)}"
         return self._column(clock_sql(part, self._of_log("timestamp"), timezone), f"{part}{suffix}")
 
@@ -183,9 +183,11 @@ class Plan:
         sides = [need.side for need in self._needs.values()]
         using = [key.name for key in self.keys]
         for side in [*(side for side in sides if side != base), *joined]:
-            query = query.join(side, using=list(using), join_type="left")
+            query = query.join(side, using=list(using), join_type="left", copy=False)
         order = (column(key, base) for key in using)
-        return Text([*self.coded_steps(), self.history_step(), *before, *needs, *after], query.order_by(*order))
+        return Text(
+            [*self.coded_steps(), self.history_step(), *before, *needs, *after], query.order_by(*order, copy=False)
+        )
 
     def coded_steps(self) -> list[Step]:
         """The steps from the log to `coded`; call it after everything has been asked of the plan."""
@@ -208,7 +210,7 @@ class Plan:
         columns = (name_of(name) for name in self._coded.values())
         query = exp.select(*self.keys, age, *columns).from_(CODED)
         if not self._several:
-            return Step(HISTORY, query.where(*seen))
+            return Step(HISTORY, query.where(*seen, copy=False))
         return Step(HISTORY, query.join(self.listed_cutoffs(), on=exp.and_(*seen)))
 
     def listed_cutoffs(self) -> exp.Subquery:

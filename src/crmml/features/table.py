@@ -1,7 +1,8 @@
 """One table to build: which features, of whom, as of when, with which label; its text and its rows."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -10,18 +11,20 @@ import pyarrow.compute as pc
 
 from crmml.data.engine import EngineError
 from crmml.errors import DataError
-from crmml.features.execute import Piece, pieces
+from crmml.features.dialects import text_of
+from crmml.features.execute import Piece, pieces, shares_of
 from crmml.features.feature_set import FeatureSet
 from crmml.features.labels import LABELS, label_of, labels_steps, population_step
+from crmml.features.outputs import Shape, converted
 from crmml.features.plan import KEYS, POPULATION, Plan, Text
 from crmml.features.targets import Population, Target
 from crmml.features.validity import explain_values
 
 if TYPE_CHECKING:
     from crmml.data.log import InteractionLog
+    from crmml.data.spark_engine import SparkEngine
 
 LABEL = "label"
-AS_OF = pa.timestamp("us", tz="UTC")
 
 
 @dataclass(frozen=True)
@@ -33,9 +36,12 @@ class Table:
 
     log: "InteractionLog"
     features: FeatureSet
-    cutoffs: Sequence[pd.Timestamp]
+    cutoffs: tuple[pd.Timestamp, ...]
     population: Population | None = None
     target: Target | None = None
+    # Where the text runs; the embedded engine of the log by default.
+    engine: "SparkEngine | None" = None
+    shape: Shape = field(default_factory=Shape)
 
     def text(self, cutoffs: Sequence[pd.Timestamp]) -> Text:
         """The SQL text as of some of the cutoffs."""
@@ -51,11 +57,45 @@ class Table:
         after = labels_steps(plan, self.target)
         return plan.write(columns, before=before, after=after, base=POPULATION, joined=[LABELS])
 
-    def pieces(self) -> Iterator[Piece]:
-        """The table piece by piece."""
+    def shares(self) -> int:
+        """Into how many shares the customers are divided."""
+        return len(shares_of(self.log, self.text(self.cutoffs[:1]).until_coded()))
+
+    def pieces(
+        self, *, done: Callable[[int, pd.Timestamp], bool] | None = None, progress: bool | None = None
+    ) -> Iterator[Piece]:
+        """The table piece by piece, without those that are `done` already."""
+        from tqdm import tqdm
+
         until = self.cutoffs[-1] + (self.target.reach if self.target else pd.Timedelta(0))
+        disable = None if progress is None else not progress
+        found = pieces(self.log, lambda as_of: self.text([as_of]), self.cutoffs, until=until, done=done)
+        with self._explained(), tqdm(desc="features", leave=False, disable=disable) as bar:
+            for piece in found:
+                bar.total = piece.of * len(self.cutoffs)
+                yield piece
+                bar.update(piece.number * len(self.cutoffs) + self.cutoffs.index(piece.as_of) + 1 - bar.n)
+
+    def arrow(self, *, progress: bool | None = None) -> pa.Table:
+        """All rows, sorted by customer and cutoff."""
+        self.shape.check(self.features.names)
+        if self.engine is not None:
+            return self.shape.of(self._on(self.engine))
+        found = [self.shape.of(piece.table) for piece in self.pieces(progress=progress)]
+        return found[0] if len(found) == 1 else _sorted(found)
+
+    def _on(self, engine: "SparkEngine") -> pa.Table:
+        """The rows as another engine makes them, in the types of the embedded one."""
+        query = self.text(self.cutoffs).whole()
+        with self._explained():
+            schema = self.log.engine.arrow(query.limit(0)).schema
+            return engine.arrow(self.log, text_of(query, engine.dialect), schema)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn what an engine says into what is wrong with the log."""
         try:
-            yield from pieces(self.log, lambda as_of: self.text([as_of]), self.cutoffs, until=until)
+            yield
         except EngineError as error:
             label = self.target.label_column if self.target else None
             columns = [*(name for feature in self.features for name in feature.numbers), *([label] if label else [])]
@@ -64,17 +104,10 @@ class Table:
                 f"the table cannot be built: {error}. Run log.check() to see what the log holds."
             ) from error
 
-    def arrow(self) -> pa.Table:
-        """All rows, sorted by customer and cutoff."""
-        found = [piece.table for piece in self.pieces()]
-        table = found[0] if len(found) == 1 else _sorted(found)
-        position = table.column_names.index("as_of")
-        return table.set_column(position, "as_of", table["as_of"].cast(pa.timestamp("us")).cast(AS_OF))
-
     def frame(self) -> pd.DataFrame:
         """All rows as a frame with the index (`customer_id`, `as_of`)."""
-        frame: pd.DataFrame = self.arrow().to_pandas(self_destruct=True, split_blocks=True)
-        return frame.set_index(list(KEYS))
+        frame: pd.DataFrame = converted(self.arrow(), "pandas")
+        return frame
 
 
 def _sorted(tables: list[pa.Table]) -> pa.Table:
