@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import crmml as cm
+from tests.data.small_logs import multiset
 from tests.features.strategies import EPOCH, EVIL, ROLES, anchored, arrow_table, random_rows, stamp
 
 DAY = 86_400_000_000
@@ -37,11 +38,6 @@ def events(customers: int = 60, ids: dict[int, str] | None = None) -> pa.Table:
 
 def table(log: cm.InteractionLog) -> pd.DataFrame:
     return cm.build_features(log, FEATURES, [stamp(cutoff) for cutoff in CUTOFFS])
-
-
-def multiset(log: cm.InteractionLog) -> list[str]:
-    """The events of a log in an order that depends on nothing but the events."""
-    return sorted(map(repr, log.events().to_pylist()))
 
 
 def assert_same_log(prepared: cm.InteractionLog, log: cm.InteractionLog) -> None:

@@ -87,8 +87,11 @@ def write_sorted(piece: Path, file: Path, *, threads: int | None, memory_limit: 
         if table.nbytes * COPIES > engine.memory_limit:
             engine.register("piece", table)
             order = [exp.Ordered(this=name_of(name)) for name in ("customer_id", "timestamp")]
-            batches = engine.batches(exp.select("*").from_("piece").order_by(*order), rows=BATCH)
-            with pq.ParquetWriter(file, batches.schema, **options) as writer:
+            query = exp.select("*").from_("piece").order_by(*order)
+            with (
+                engine.batches(query, rows=BATCH) as batches,
+                pq.ParquetWriter(file, batches.schema, **options) as writer,
+            ):
                 for batch in batches:
                     writer.write_batch(batch)
         else:

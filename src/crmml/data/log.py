@@ -230,7 +230,7 @@ class InteractionLog:
         kind = self._opened.columns[self._column(name)]
         if self._opened.prepared is not None:  # cleaned and cast when it was written
             casts = self._opened.prepared.casts
-            return exp.cast(column, casts[name], dialect="duckdb") if name in casts else column
+            return exp.cast(column, casts[name]) if name in casts else column
         if name in TIME_ROLES:
             return self._time_in_utc(name, column, kind)
         if kind in FLOATS:

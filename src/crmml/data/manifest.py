@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,7 @@ MANIFEST = "manifest.json"
 BUCKET = re.compile(r"bucket-\d{4}\.parquet")
 _MAX_BYTES = 64 * 2**20
 _CHUNK = 2**22
+_NAMES_OF_SOURCES = {"InteractionLog", "open_prepared"}
 _COUNTS = ("rows", "missing_customer_id", "missing_timestamp", "impossible_timestamp", "future_timestamp")
 
 
@@ -176,6 +177,8 @@ def identity_of(log: "InteractionLog", source: tuple[str, ...]) -> Identity:
 
 
 def _manifest(data: Mapping[str, Any]) -> Manifest:
+    # from_data makes what is public, and an InteractionLog would open files.
+    _require(not _NAMES_OF_SOURCES & set(_keys([data["roles"], data["cleaning"]])), "InteractionLog in a definition")
     roles, cleaning = from_data(data["roles"]), from_data(data["cleaning"])
     _require(isinstance(roles, Roles) and all(isinstance(step, CleaningStep) for step in cleaning), "roles or cleaning")
     until = data["observed_until"]
@@ -193,6 +196,16 @@ def _manifest(data: Mapping[str, Any]) -> Manifest:
     _require(not complete or sum(file.rows for file in files.values()) == facts.rows > 0, "rows")
     identity = Identity(tuple(map(str, data["source"])), roles, tuple(cleaning), until)
     return Manifest(identity, data["buckets"], dict(columns), facts, files, complete)
+
+
+def _keys(data: Any) -> Iterator[str]:
+    """The keys of all mappings in plain data."""
+    if isinstance(data, list):
+        for item in data:
+            yield from _keys(item)
+    elif isinstance(data, dict):
+        yield from data
+        yield from _keys(list(data.values()))
 
 
 def _facts(data: Mapping[str, Any]) -> Facts:

@@ -8,11 +8,13 @@ disk and recorded in the manifest, so that a second call goes on where the first
 import hashlib
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from sqlglot import exp
+from sqlglot.errors import SqlglotError
 
 from crmml.data.buckets import BATCH, divide, piece_of, write_sorted
 from crmml.data.engine import Engine, EngineError
@@ -95,10 +97,22 @@ def open_prepared(path: str | Path, *, threads: int | None = None, memory_limit:
         files=files,
         cleaning=identity.cleaning,
         facts=manifest.facts,
-        casts={name: kind for name, kind in manifest.columns.items() if found[name] != kind},
+        casts=_casts(files[0], found, manifest.columns),
     )
     opened = Opened(engine, manifest.columns, {}, str(folder), files, prepared=prepared)
     return InteractionLog.of(opened, _own_roles(identity.roles), identity.cleaning, identity.observed_until)
+
+
+def _casts(file: Path, found: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, exp.DataType]:
+    """The types of the columns that Parquet keeps as another: an UUID as text, seconds as microseconds."""
+    casts = {}
+    for name, kind in wanted.items():
+        if found[name] != kind:
+            try:
+                casts[name] = exp.DataType.build(kind, dialect="duckdb")
+            except SqlglotError:
+                raise damaged(file, f"has {name!r} as {found[name]} instead of {kind}") from None
+    return casts
 
 
 def prepare_log(log: InteractionLog, path: str | Path, *, buckets: int | None, progress: bool | None) -> InteractionLog:
@@ -222,8 +236,9 @@ def _divide(log: InteractionLog, pieces: Path, manifest: Manifest, bar: "tqdm[An
     query = _events(log, *(name_of(name) for name in names), exp.alias_(bucket, "bucket_of_customer"))
     with atomic_folder(pieces) as temporary:
         try:
-            batches = log.engine.batches(query, rows=BATCH)
-            rows = divide(batches, names, temporary, manifest.buckets, bar.update)
+            # Closed also where writing fails: an open result would keep the engine from every other query.
+            with log.engine.batches(query, rows=BATCH) as batches:
+                rows = divide(batches, names, temporary, manifest.buckets, bar.update)
         except (EngineError, pa.ArrowException) as error:
             if isinstance(error, OSError):
                 raise

@@ -35,14 +35,14 @@ class Prepared:
         files: the files, each with all events of its customers.
         cleaning: the steps that were applied before it was written.
         facts: the facts after them.
-        casts: the engine's type of the columns that Parquet keeps as another.
+        casts: the types of the columns that Parquet keeps as another.
     """
 
     folder: Path
     files: tuple[Path, ...]
     cleaning: tuple[CleaningStep, ...]
     facts: Facts
-    casts: dict[str, str]
+    casts: dict[str, exp.DataType]
 
 
 @dataclass(frozen=True)
