@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, fields
 
+from crmml.data.time import require_zone
 from crmml.errors import ConfigError
 from crmml.spec import Definition
 
@@ -77,7 +78,7 @@ class Roles(Definition):
                 )
         self._check_used_once()
         if self.timezone is not None:
-            _check_zone(self.timezone)
+            require_zone(self.timezone, "InteractionLog: timezone")
 
     def _check_used_once(self) -> None:
         seen: dict[str, str] = {}
@@ -97,18 +98,3 @@ class Roles(Definition):
     def knows(self, role: str) -> bool:
         """Whether the log has this role, from a column or as a constant."""
         return role in COLUMN_ROLES and getattr(self, role) is not None
-
-
-def _check_zone(timezone: str) -> None:
-    from zoneinfo import ZoneInfo, available_timezones
-
-    try:
-        ZoneInfo(timezone)
-    except (KeyError, ValueError, OSError):
-        from crmml.errors import did_you_mean
-
-        hint = did_you_mean(timezone, sorted(available_timezones()))
-        raise ConfigError(
-            f"InteractionLog: timezone {timezone!r} is not an IANA time zone.{hint} "
-            "Use a name like 'UTC' or 'Europe/Berlin'."
-        ) from None

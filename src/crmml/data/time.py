@@ -5,10 +5,11 @@ from collections.abc import Iterable
 from datetime import date, datetime
 from itertools import pairwise
 from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
 
 import pandas as pd
 
-from crmml.errors import ConfigError
+from crmml.errors import ConfigError, did_you_mean
 
 AsOf = str | date | datetime | pd.Timestamp
 
@@ -110,3 +111,17 @@ def spoken(moment: pd.Timestamp) -> str:
     if utc == utc.normalize():
         return str(utc.date())
     return str(utc.tz_localize(None).isoformat(sep=" "))
+
+
+def require_zone(timezone: str, what: str) -> None:
+    """Raise a ConfigError where `timezone` is not the name of an IANA time zone.
+
+    >>> require_zone("Europe/Berlin", "timezone")
+    """
+    try:
+        ZoneInfo(timezone)
+    except (KeyError, ValueError, OSError, TypeError, AttributeError):
+        hint = did_you_mean(timezone, sorted(available_timezones())) if isinstance(timezone, str) else ""
+        raise ConfigError(
+            f"{what} {timezone!r} is not an IANA time zone.{hint} Use a name like 'UTC' or 'Europe/Berlin'."
+        ) from None

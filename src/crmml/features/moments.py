@@ -6,12 +6,13 @@ from sqlglot import exp
 
 from crmml.data.time import DAY
 from crmml.features.expressions import microseconds, number
+from crmml.features.filters import slug
 
 Clock = Literal["day", "hour", "weekday"]
 HOUR = DAY // 24
-# The microseconds from Monday, 1900-01-01 to 1970-01-01: no event of a log is older, so that days are not negative
-# (engines disagree on the division of negative numbers), and a day's number modulo 7 is its weekday.
-SINCE_1900 = 25_567 * DAY
+# The microseconds from Monday, 1899-12-25 to 1970-01-01: no event of a log is from before 1900, so that days are not
+# negative in any zone (engines disagree on the division of negative numbers), and modulo 7 they are weekdays.
+SINCE_1899 = 25_574 * DAY
 
 
 def clock_sql(part: Clock, timestamp: exp.Expr, timezone: str) -> exp.Expr:
@@ -20,7 +21,7 @@ def clock_sql(part: Clock, timestamp: exp.Expr, timezone: str) -> exp.Expr:
         zone = exp.Literal.string(timezone)
         utc = exp.AtTimeZone(this=timestamp, zone=exp.Literal.string("UTC"))
         timestamp = exp.AtTimeZone(this=utc, zone=zone)
-    since = exp.Paren(this=exp.Add(this=microseconds(timestamp), expression=number(SINCE_1900)))
+    since = exp.Paren(this=exp.Add(this=microseconds(timestamp), expression=number(SINCE_1899)))
     if part == "hour":
         hours = exp.IntDiv(this=since, expression=number(HOUR))
         return exp.cast(exp.Mod(this=exp.Paren(this=hours), expression=number(24)), "INT")
@@ -28,3 +29,12 @@ def clock_sql(part: Clock, timestamp: exp.Expr, timezone: str) -> exp.Expr:
     if part == "weekday":
         days = exp.Mod(this=exp.Paren(this=days), expression=number(7))
     return exp.cast(days, "INT")
+
+
+def zone_parts(timezone: str) -> list[str]:
+    """The part of a feature's name that says whose clocks it means; none where they show UTC.
+
+    >>> zone_parts("America/New_York")
+    ['america_new_york']
+    """
+    return [] if timezone == "UTC" else [slug(timezone.replace("/", "_"))]

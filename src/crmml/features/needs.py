@@ -8,7 +8,7 @@ from sqlglot import exp
 
 from crmml.data.sql import is_there, name_of
 from crmml.data.steps import Step
-from crmml.features.expressions import AGE, at_most, case, column, count, group, minus, within
+from crmml.features.expressions import AGE, at_most, case, column, count, group, minus, number, within
 from crmml.features.filters import Filter
 
 if TYPE_CHECKING:
@@ -148,6 +148,11 @@ class Ordered:
         self._reach: dict[Filter, int | None] = {}
 
     @property
+    def name(self) -> str:
+        """The step with one row per event."""
+        return self._name
+
+    @property
     def gap(self) -> exp.Expr:
         """Microseconds since the event before; NULL at the first."""
         return minus(column("previous_us"), column(AGE))
@@ -173,6 +178,13 @@ class Ordered:
         """The same column at the event before, in the whole history of the filter."""
         self._columns[f"previous_{value.name}"] = self._over(exp.Lag(this=value.copy()))
         return name_of(f"previous_{value.name}")
+
+    def earlier_age(self, nth: int) -> exp.Column:
+        """The age of the `nth` event before; NULL where there are fewer."""
+        if nth == 1:
+            return column("previous_us")
+        self._columns[f"earlier_{nth}_us"] = self._over(exp.Lag(this=column(AGE), offset=number(nth)))
+        return column(f"earlier_{nth}_us")
 
     def next_age(self) -> exp.Column:
         """The age of the event after; NULL at the last."""
@@ -202,27 +214,43 @@ class Ordered:
 
 
 class Ends:
-    """The first or last event where a column is there: its age, then the greatest value at that age."""
+    """The first and last events where a column is there: their ages, then the greatest value at each of these ages."""
 
-    def __init__(
-        self, plan: "Plan", filter_: Filter, window_us: int | None, name: str, *, of: str, first: bool
-    ) -> None:
+    def __init__(self, plan: "Plan", filter_: Filter, window_us: int | None, of: str, name: str) -> None:
         self._plan = plan
-        self._first = first
-        self._value = plan.value(of)
-        self._conditions = [*plan.conditions(filter_, window_us), is_there(self._value.copy())]
+        self._events = plan.events(filter_)
+        self._value = column_of_history(plan.value(of))
+        self._inside = [*self._events.inside(window_us), is_there(plan.value(of))]
+        self._found = [column_of_history(each) for each in (*plan.conditions(filter_, window_us), self._inside[-1])]
+        self._at_end: list[exp.Expr] = []
+        self.aggregates = Aggregates(name)
         self.side = name
 
-    def steps(self) -> Iterable[Step]:
-        keys, edge = self._plan.keys, exp.Max if self._first else exp.Min
-        age = exp.alias_(edge(this=column(AGE)), AGE)
-        yield Step(f"{self.side}_age", group(HISTORY, keys, [age]).where(*self._conditions))
+    def end(self, *, first: bool) -> exp.Column:
+        """The value at the first or last event, as the last step refers to it."""
+        edge, name = (exp.Max, "first_us") if first else (exp.Min, "last_us")
+        age = self._events.per_customer(edge(this=case(self._inside, column(AGE))), f"{self.side}_{name}")
+        at_end = exp.EQ(this=column(AGE, HISTORY), expression=age)
+        if at_end not in self._at_end:
+            self._at_end.append(at_end)
         # The greatest of several: a tie-break that needs no order.
-        value = exp.alias_(exp.Max(this=self._value.copy()), "end_value")
-        using: list[int | str | exp.Expr] = [*(key.name for key in keys), AGE]
-        found = exp.select(*(column(key.name, HISTORY) for key in keys), value).from_(HISTORY)
-        found = found.join(f"{self.side}_age", using=using).where(*(each.copy() for each in self._conditions))
-        yield Step(self.side, found.group_by(*(column(key.name, HISTORY) for key in keys)))
+        greatest = exp.Max(this=case([at_end], self._value.copy()))
+        return self.aggregates.add(greatest, "first_value" if first else "last_value")
+
+    def steps(self) -> Iterable[Step]:
+        keys = [column(key.name, HISTORY) for key in self._plan.keys]
+        using: list[int | str | exp.Expr] = [key.name for key in keys]
+        found = group(HISTORY, keys, self.aggregates.selected())
+        found = found.join(self._events.events.side, using=using, copy=False)
+        yield Step(self.side, found.where(*self._found, exp.or_(*self._at_end)))
+
+
+def column_of_history(value: exp.Expr) -> exp.Expr:
+    """The same SQL with every column said to be one of `history`, where another step stands beside it."""
+    found = value.copy()
+    for each in found.find_all(exp.Column):
+        each.set("table", exp.to_identifier(HISTORY))
+    return found
 
 
 def _longest(reach: dict[Filter, int | None], filter_: Filter, window_us: int | None) -> int | None:
