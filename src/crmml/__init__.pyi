@@ -14,6 +14,7 @@ from crmml.data.log import InteractionLog as InteractionLog
 from crmml.data.prepared import open_prepared as open_prepared
 from crmml.data.roles import Constant as Constant, Roles as Roles
 from crmml.data.simulate import simulate_log as simulate_log
+from crmml.data.spark_engine import SparkEngine as SparkEngine
 from crmml.errors import (
     BundleError as BundleError,
     ConfigError as ConfigError,
@@ -26,7 +27,6 @@ from crmml.errors import (
 from crmml.features import presets as presets
 from crmml.features.aggregates import (
     Count as Count,
-    Gap as Gap,
     Latest as Latest,
     Max as Max,
     Mean as Mean,
@@ -37,15 +37,39 @@ from crmml.features.aggregates import (
     Std as Std,
     Sum as Sum,
     Tenure as Tenure,
-    Trend as Trend,
 )
+from crmml.features.baskets import (
+    Basket as Basket,
+    ConversionRate as ConversionRate,
+    Ratio as Ratio,
+    ReturnRate as ReturnRate,
+)
+from crmml.features.change import Change as Change, Trend as Trend
+from crmml.features.clocks import CutoffCalendar as CutoffCalendar, HourShare as HourShare, WeekdayShare as WeekdayShare
 from crmml.features.cutoffs import cutoffs as cutoffs
 from crmml.features.datasets import Dataset as Dataset, build_dataset as build_dataset, build_features as build_features
+from crmml.features.distribution import (
+    Entropy as Entropy,
+    First as First,
+    Median as Median,
+    Quantile as Quantile,
+    RepeatShare as RepeatShare,
+    TopShare as TopShare,
+    TopValue as TopValue,
+)
 from crmml.features.feature_set import FeatureSet as FeatureSet
 from crmml.features.interactions import (
     Interactions as Interactions,
     build_interactions as build_interactions,
     build_next_items as build_next_items,
+)
+from crmml.features.outputs import categories_of as categories_of
+from crmml.features.rhythm import (
+    DaysActive as DaysActive,
+    Gap as Gap,
+    Sessions as Sessions,
+    Streak as Streak,
+    TimeTo as TimeTo,
 )
 from crmml.features.targets import (
     Churn as Churn,

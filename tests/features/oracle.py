@@ -9,6 +9,8 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
+from tests.features.oracle_baskets import BASKETS
+from tests.features.oracle_distribution import DISTRIBUTION
 from tests.features.oracle_rows import (
     DAY,
     Row,
@@ -117,6 +119,8 @@ AGGREGATES: dict[str, Callable[[list[Row], Any, int], Any]] = {
     "Share": share,
     "Trend": trend,
     "Latest": latest,
+    **BASKETS,
+    **DISTRIBUTION,
 }
 
 

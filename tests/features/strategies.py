@@ -224,15 +224,26 @@ NUMBER = st.sampled_from(("amount", "quantity"))
 ANYTHING = st.sampled_from(("item_id", "channel", "plan", "amount", "event_type", "quantity"))
 TRENDS = [(window, n) for window in WINDOWS for n in PERIODS if duration(window) % n == 0]
 OWN: dict[str, dict[str, SearchStrategy[Any]]] = {
-    **{verb: {"column": NUMBER} for verb in ("Sum", "Mean", "Min", "Max", "Std")},
-    **{verb: {"column": ANYTHING} for verb in ("NUnique", "Latest")},
+    **{verb: {"column": NUMBER} for verb in ("Sum", "Mean", "Min", "Max", "Std", "Median")},
+    **{verb: {"column": ANYTHING} for verb in ("NUnique", "Latest", "First")},
+    **{verb: {"column": ANYTHING} for verb in ("Entropy", "TopShare", "TopValue", "RepeatShare")},
+    # At (n - 1) q of up to 60 values, a double meets the whole numbers that the decimal meets.
+    "Quantile": {"column": NUMBER, "q": st.sampled_from((0.01, 0.1, 0.25, 0.5, 0.9, 0.975))},
     "Gap": {"stat": st.sampled_from(("mean", "std"))},
     "Trend": {"column": st.one_of(st.none(), NUMBER), "pair": st.sampled_from(TRENDS)},
+    "Basket": {
+        "stat": st.sampled_from(("lines", "items", "value", "orders")),
+        "order": st.sampled_from((None, None, "plan", "quantity")),
+    },
 }
 
 
 def aggregates(name: str) -> SearchStrategy[Any]:
     """Definitions of one public aggregate, by its name."""
+    from tests.features.strategies_baskets import BUILT  # which is made of these
+
+    if name in BUILT:
+        return BUILT[name]()
     window = st.just("") if name == "Trend" else st.sampled_from((None, *WINDOWS))
 
     def build(own: dict[str, Any], shared: dict[str, Any], window: str | None) -> Any:

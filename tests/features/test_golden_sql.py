@@ -15,8 +15,8 @@ import pytest
 
 import crmml as cm
 from crmml.data.time import moments_of
-from crmml.features.datasets import dataset_query, features_query
 from crmml.features.dialects import text_of
+from crmml.features.table import Table
 from tests.features.oracle import AGGREGATES
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -67,6 +67,19 @@ FEATURES: dict[str, list[Any]] = {
     "Share": [cm.Share(event_type="view", window="90d"), cm.Share(event_type="purchase", channel="web")],
     "Trend": [cm.Trend(window="180d"), cm.Trend("amount", event_type="purchase", window="4w", periods=4)],
     "Latest": [cm.Latest("plan"), cm.Latest("amount", event_type="purchase", window="90d")],
+    "Basket": [
+        *(cm.Basket(stat=stat, event_type="purchase", window="90d") for stat in ("lines", "items", "value")),
+        *(cm.Basket(stat=stat, order="plan") for stat in ("orders", "items", "value")),
+    ],
+    "ReturnRate": [
+        cm.ReturnRate("amount", event_type="purchase", returned="view", window="90d"),
+        cm.ReturnRate("amount", event_type="purchase", returned=None),
+    ],
+    "ConversionRate": [
+        cm.ConversionRate(event_type="view", window="90d"),
+        cm.ConversionRate(event_type="view", channel="web", within="30d", on="item_id"),
+    ],
+    "Ratio": [cm.Ratio(cm.Count(event_type="purchase", window="90d"), cm.Count(event_type="view", window="90d"))],
 }
 CUTOFFS = moments_of(["2024-02-15", "2024-02-29T23:30:00+01:00"])
 
@@ -76,12 +89,13 @@ def of_features(log: cm.InteractionLog, features: cm.FeatureSet, dialect: str = 
 
 
 def of_target(target: Any) -> str:
-    return text_of(dataset_query(LOG, cm.FeatureSet([cm.Recency()]), target, CUTOFFS), "duckdb")
+    table = Table(LOG, cm.FeatureSet([cm.Recency()]), CUTOFFS, target.population, target)
+    return text_of(table.text(CUTOFFS).whole(), "duckdb")
 
 
 def of_population() -> str:
     population = cm.Population(event_type="purchase", active_within="90d")
-    return text_of(features_query(LOG, cm.FeatureSet([cm.Count()]), CUTOFFS, population), "duckdb")
+    return text_of(Table(LOG, cm.FeatureSet([cm.Count()]), CUTOFFS, population).text(CUTOFFS).whole(), "duckdb")
 
 
 TEXTS: dict[str, Any] = {

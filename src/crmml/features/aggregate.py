@@ -73,6 +73,8 @@ class Aggregate(Feature):
     _named: ClassVar[tuple[str, ...]] = ()
     # Whether `column` has to be a number.
     _numeric: ClassVar[bool] = True
+    # Whether the feature is one of the values of `column`, and so of its type.
+    picks: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
