@@ -20,8 +20,9 @@ HISTORY = "history"
 class Aggregates:
     """The aggregates of one step, each under a name; the same aggregate asked for twice is computed once."""
 
-    def __init__(self, side: str) -> None:
+    def __init__(self, side: str, taken: Iterable[str] = ()) -> None:
         self.side = side
+        self._taken = tuple(taken)
         self._names: dict[exp.Expr, str] = {}
 
     def __bool__(self) -> bool:
@@ -30,7 +31,7 @@ class Aggregates:
     def add(self, aggregate: exp.Expr, name: str) -> exp.Column:
         """The column of the step `side` that holds `aggregate`, for the last step."""
         if aggregate not in self._names:
-            taken = {other.casefold() for other in self._names.values()}
+            taken = {other.casefold() for other in (*self._taken, *self._names.values())}
             while name.casefold() in taken:
                 name += "_"
             self._names[aggregate] = name
@@ -89,7 +90,8 @@ class Pairs:
         self._values = values
         self._name = name
         self.side = f"{name}_by_customer"
-        self._of_pair = Aggregates(name)
+        # An attribute may be called "n".
+        self._of_pair = Aggregates(name, [value.name for value in values])
         self._of_customer = Aggregates(self.side)
         # The longest window under which a filter's events matter, None where one looks at all history.
         self._reach: dict[Filter, int | None] = {}

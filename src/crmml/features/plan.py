@@ -124,9 +124,9 @@ class Plan:
 
     def ends(self, filter_: Filter, window_us: int | None, of: str, *, first: bool) -> exp.Column:
         """The value of a column at the first or last event of a filter that has one."""
-        key = ("ends", filter_, window_us, of, first)
-        need = self.need(key, lambda plan: Ends(plan, filter_, window_us, plan.step_name("end"), of=of, first=first))
-        return column("end_value", need.side)
+        key = ("ends", filter_, window_us, of)
+        need = self.need(key, lambda plan: Ends(plan, filter_, window_us, of, plan.step_name("ends")))
+        return need.end(first=first)
 
     def need(self, key: object, make: Callable[["Plan"], N]) -> N:
         """The grouping under `key`, made when it is first asked for."""
