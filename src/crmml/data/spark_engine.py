@@ -1,0 +1,221 @@
+"""Spark as an engine: the only home of pyspark.
+
+A log stays what it is: an `InteractionLog`, opened, typed and checked by the embedded engine. `SparkEngine` lets a
+session of Spark read the same events, under the same names and in the same types, and runs one SQL text over them.
+"""
+
+import shutil
+import tempfile
+import weakref
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from sqlglot import exp
+
+from crmml.data.engine import DIALECT as DUCKDB
+from crmml.data.engine import Engine, EngineError, gone_file
+from crmml.data.sources import LOG
+from crmml.errors import ConfigError, CrmmlError, MissingExtraError, SchemaError
+
+if TYPE_CHECKING:
+    from crmml.data.log import InteractionLog
+
+DIALECT = "spark"
+# What makes a text mean the same however the user's session is set up.
+SETTINGS = {
+    # All time is UTC; a TIMESTAMP is a moment, a TIMESTAMP_NTZ has no zone.
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.timestampType": "TIMESTAMP_LTZ",
+    "spark.sql.parquet.inferTimestampNTZ.enabled": "true",
+    # What does not fit is an error, never a silent NULL.
+    "spark.sql.ansi.enabled": "true",
+    # Products of decimals keep all their digits.
+    "spark.sql.decimalOperations.allowPrecisionLoss": "false",
+    # Names and texts mean what they say: no ${env:HOME} in them, and backslashes as SQLGlot writes them.
+    "spark.sql.variable.substitute": "false",
+    "spark.sql.parser.escapedStringLiterals": "false",
+    "spark.sql.ansi.doubleQuotedIdentifiers": "false",
+    "spark.sql.caseSensitive": "false",
+}
+# The types that Spark reads from Parquet files by itself: DuckDB's name -> Spark's.
+READABLE = {
+    "BOOLEAN": "BOOLEAN",
+    "TINYINT": "TINYINT",
+    "SMALLINT": "SMALLINT",
+    "INTEGER": "INT",
+    "BIGINT": "BIGINT",
+    "UTINYINT": "SMALLINT",
+    "USMALLINT": "INT",
+    "UINTEGER": "BIGINT",
+    "UBIGINT": "DECIMAL(20, 0)",
+    "FLOAT": "FLOAT",
+    "DOUBLE": "DOUBLE",
+    "VARCHAR": "STRING",
+    "DATE": "DATE",
+    "TIMESTAMP": "TIMESTAMP_NTZ",
+    "TIMESTAMP WITH TIME ZONE": "TIMESTAMP",
+}
+# What the embedded engine has to write as another type first, since Spark has nothing like it.
+CONVERTED = {
+    "HUGEINT": "DECIMAL(38, 0)",
+    "UHUGEINT": "DECIMAL(38, 0)",
+    "UUID": "VARCHAR",
+    "ENUM": "VARCHAR",
+    '"NULL"': "INTEGER",
+    "TIMESTAMP_S": "TIMESTAMP",
+    "TIMESTAMP_MS": "TIMESTAMP",
+    "TIMESTAMP_NS": "TIMESTAMP",
+    "TIMESTAMPTZ_NS": "TIMESTAMP WITH TIME ZONE",
+}
+# Rows that are held at a time while a source is converted.
+BATCH = 500_000
+
+
+class SparkEngine:
+    """Builds tables on Spark: `build_features(log, features, as_of, engine=SparkEngine(session))`.
+
+    The table is the one that the embedded engine builds: the same rows in the same order, the same types, and the
+    same values but for the last digits of a division.
+
+    Spark reads the Parquet files of a log by itself, so its workers must see them under the same paths. Any other
+    source (CSV files, frames, Parquet files with types that Spark has not, such as nanoseconds) is written once, by
+    the embedded engine, as a temporary Parquet file on this machine.
+
+    Every log gets a session beside the user's (`session.newSession()`) with the user's settings and a few of ours:
+    UTC, ANSI arithmetic, exact decimals. The user's own session is not changed.
+
+    Args:
+        session: a running `pyspark.sql.SparkSession`.
+
+    Raises:
+        MissingExtraError: pyspark is not installed.
+        ConfigError: `session` is something else.
+
+    >>> import crmml as cm
+    >>> cm.SparkEngine("local[2]")
+    Traceback (most recent call last):
+        ...
+    crmml.errors.ConfigError: SparkEngine: session must be a SparkSession, not 'local[2]'. \
+Use SparkEngine(SparkSession.builder.getOrCreate()).
+    """
+
+    dialect = DIALECT
+
+    def __init__(self, session: Any) -> None:
+        try:
+            import pyspark  # noqa: F401  (only whether it is there)
+        except ImportError as error:
+            raise MissingExtraError("SparkEngine", "pyspark", extra="spark") from error
+        if not callable(getattr(session, "newSession", None)):
+            raise ConfigError(
+                f"SparkEngine: session must be a SparkSession, not {session!r}. "
+                "Use SparkEngine(SparkSession.builder.getOrCreate())."
+            )
+        self._session = session
+        # A log and what clean() makes of it share the embedded engine, and read the same source.
+        self._readers: weakref.WeakKeyDictionary[Engine, Any] = weakref.WeakKeyDictionary()
+
+    def arrow(self, log: "InteractionLog", text: str, schema: pa.Schema) -> pa.Table:
+        """The rows of a Spark SQL text that reads the source of `log` as the table `log`.
+
+        Args:
+            log: the interactions.
+            text: one statement.
+            schema: the columns of the result with their types, as the embedded engine has them.
+
+        Raises:
+            EngineError: Spark refuses the text, or fails while it runs.
+            SchemaError: the text reads a column whose type Spark is not given.
+            DataError: a file of the log is gone.
+        """
+        from pyspark.errors import PySparkException
+
+        try:
+            table = self._reader(log).sql(text).toArrow()
+        except PySparkException as error:
+            raise _translated(error, log) from error
+        columns = zip(table.columns, schema, strict=True)
+        return pa.table([_as_type(column, field.type) for column, field in columns], schema=schema)
+
+    def _reader(self, log: "InteractionLog") -> Any:
+        """The session in which the source of `log` is the table `log`."""
+        opened = log._opened
+        if opened.engine not in self._readers:
+            reader = self._new_session()
+            columns = {name: kind for name, kind in opened.columns.items() if _spark_type(_written_as(kind))}
+            files = opened.parquet
+            if not files or any(_written_as(kind) != kind for kind in columns.values()):
+                files = (_written(opened.engine, columns),)
+            frame = reader.read.option("mergeSchema", "true").parquet(*(str(file) for file in files))
+            frame.selectExpr(*_selected(columns)).createOrReplaceTempView(LOG)
+            self._readers[opened.engine] = reader
+        return self._readers[opened.engine]
+
+    def _new_session(self) -> Any:
+        reader = self._session.newSession()
+        for key, value in self._session.conf.getAll.items():
+            if reader.conf.isModifiable(key):
+                reader.conf.set(key, value)
+        for key, value in SETTINGS.items():
+            reader.conf.set(key, value)
+        return reader
+
+
+def _written_as(kind: str) -> str:
+    """The type, in DuckDB's words, in which Spark gets a column of type `kind`."""
+    if kind.endswith("]"):
+        # DOUBLE[] and DOUBLE[3] are both an array to Spark.
+        return f"{_written_as(kind[: kind.rindex('[')])}[]"
+    return CONVERTED.get(kind.partition("(")[0], kind)
+
+
+def _spark_type(kind: str) -> str | None:
+    """Spark's name of a DuckDB type, None where it is given no such column."""
+    if kind.endswith("[]"):
+        inner = _spark_type(kind.removesuffix("[]"))
+        return inner and f"ARRAY<{inner}>"
+    return kind if kind.startswith("DECIMAL") else READABLE.get(kind)
+
+
+def _written(engine: Engine, columns: Mapping[str, str]) -> Path:
+    """The table `log` of the embedded engine as a Parquet file, which goes when the engine goes."""
+    folder = Path(tempfile.mkdtemp(prefix="crmml-spark-"))
+    weakref.finalize(engine, shutil.rmtree, folder, ignore_errors=True)
+    query = exp.select(*(_as(name, _written_as(kind), DUCKDB) for name, kind in columns.items())).from_(LOG)
+    batches = engine.batches(query, rows=BATCH)
+    with pq.ParquetWriter(folder / "log.parquet", batches.schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+    return folder / "log.parquet"
+
+
+def _as(name: str, kind: str, dialect: str) -> exp.Expr:
+    """`CAST(name AS kind) AS name`."""
+    column = exp.column(name, quoted=True)
+    return exp.alias_(exp.cast(column, exp.DataType.build(kind, dialect=dialect)), name, quoted=True)
+
+
+def _selected(columns: Mapping[str, str]) -> list[str]:
+    """The columns in exactly the types that the SQL text was written for."""
+    return [_as(name, str(_spark_type(_written_as(kind))), DIALECT).sql(DIALECT) for name, kind in columns.items()]
+
+
+def _as_type(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    return pa.chunked_array([pa.nulls(len(column))]) if pa.types.is_null(kind) else column.cast(kind)
+
+
+def _translated(error: Exception, log: "InteractionLog") -> CrmmlError:
+    gone = next((file for file in log._opened.parquet if not file.exists()), None)
+    if gone is not None:
+        return gone_file(gone)
+    left_out = [(name, kind) for name, kind in log._opened.columns.items() if not _spark_type(_written_as(kind))]
+    for name, kind in left_out:
+        if f"`{name}`" in str(error):
+            return SchemaError(
+                f"SparkEngine: column {name!r} is {kind.lower()}, which Spark is not given. Make it text or a number, "
+                "or build the table without engine=."
+            )
+    return EngineError(str(error).strip().splitlines()[0].rstrip("."))
