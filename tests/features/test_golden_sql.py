@@ -67,6 +67,13 @@ FEATURES: dict[str, list[Any]] = {
     "Share": [cm.Share(event_type="view", window="90d"), cm.Share(event_type="purchase", channel="web")],
     "Trend": [cm.Trend(window="180d"), cm.Trend("amount", event_type="purchase", window="4w", periods=4)],
     "Latest": [cm.Latest("plan"), cm.Latest("amount", event_type="purchase", window="90d")],
+    "First": [cm.First("plan"), cm.First("amount", event_type="purchase", window="90d")],
+    "Median": [cm.Median("amount"), cm.Median("amount", event_type="purchase", window="90d")],
+    "Quantile": [cm.Quantile("amount", q=0.25, channel="web"), cm.Quantile("amount", event_type="purchase")],
+    "Entropy": [cm.Entropy("channel"), cm.Entropy("item_id", event_type="view", window="90d")],
+    "TopShare": [cm.TopShare("channel"), cm.TopShare("item_id", event_type="view", window="90d")],
+    "TopValue": [cm.TopValue("channel"), cm.TopValue("quantity", event_type="purchase", window="90d")],
+    "RepeatShare": [cm.RepeatShare("item_id", event_type="purchase"), cm.RepeatShare("item_id", window="90d")],
     "Basket": [
         *(cm.Basket(stat=stat, event_type="purchase", window="90d") for stat in ("lines", "items", "value")),
         *(cm.Basket(stat=stat, order="plan") for stat in ("orders", "items", "value")),

@@ -1,0 +1,81 @@
+-- sqlglot 30
+WITH events AS (
+  SELECT
+    "user" AS customer_id,
+    MAKE_TIMESTAMP(EPOCH_US("ts")) AS "timestamp",
+    "kind" AS event_type,
+    "sku" AS item_id,
+    MAKE_TIMESTAMP(EPOCH_US("seen")) AS recorded_at
+  FROM log
+), coded AS (
+  SELECT
+    customer_id,
+    EPOCH_US("timestamp") AS at_us,
+    EPOCH_US(COALESCE(recorded_at, "timestamp")) AS known_us,
+    item_id,
+    CAST(CASE event_type WHEN 'purchase' THEN 1 END AS SMALLINT) AS "event_type_code"
+  FROM events
+), history AS (
+  SELECT
+    customer_id,
+    as_of,
+    EPOCH_US(as_of) - at_us AS age_us,
+    item_id,
+    "event_type_code"
+  FROM coded
+  JOIN (
+    SELECT
+      as_of
+    FROM (VALUES
+      (CAST('2024-02-15 00:00:00' AS TIMESTAMP)),
+      (CAST('2024-02-29 22:30:00' AS TIMESTAMP))) AS listed(as_of)
+  ) AS cutoffs
+    ON at_us < EPOCH_US(as_of) AND known_us < EPOCH_US(as_of)
+), by_customer AS (
+  SELECT
+    customer_id,
+    as_of
+  FROM history
+  GROUP BY
+    customer_id,
+    as_of
+), pairs_1 AS (
+  SELECT
+    customer_id,
+    as_of,
+    item_id,
+    COUNT(CASE WHEN "event_type_code" = 1 THEN 1 END) AS n,
+    COUNT(CASE WHEN age_us <= 7776000000000 THEN 1 END) AS n_
+  FROM history
+  WHERE
+    NOT item_id IS NULL AND (
+      "event_type_code" = 1 OR age_us <= 7776000000000
+    )
+  GROUP BY
+    customer_id,
+    as_of,
+    item_id
+), pairs_1_by_customer AS (
+  SELECT
+    customer_id,
+    as_of,
+    COUNT(CASE WHEN n >= 2 THEN 1 END) AS repeated_repeat_share_item_id_purchase,
+    COUNT(CASE WHEN n >= 1 THEN 1 END) AS distinct_of_repeat_share_item_id_purchase,
+    COUNT(CASE WHEN n_ >= 2 THEN 1 END) AS repeated_repeat_share_item_id_90d,
+    COUNT(CASE WHEN n_ >= 1 THEN 1 END) AS distinct_of_repeat_share_item_id_90d
+  FROM pairs_1
+  GROUP BY
+    customer_id,
+    as_of
+)
+SELECT
+  by_customer.customer_id,
+  by_customer.as_of AS as_of,
+  CAST(pairs_1_by_customer.repeated_repeat_share_item_id_purchase AS DOUBLE) / NULLIF(pairs_1_by_customer.distinct_of_repeat_share_item_id_purchase, 0) AS repeat_share_item_id_purchase,
+  CAST(pairs_1_by_customer.repeated_repeat_share_item_id_90d AS DOUBLE) / NULLIF(pairs_1_by_customer.distinct_of_repeat_share_item_id_90d, 0) AS repeat_share_item_id_90d
+FROM by_customer
+LEFT JOIN pairs_1_by_customer
+  USING (customer_id, as_of)
+ORDER BY
+  by_customer.customer_id,
+  by_customer.as_of
