@@ -6,11 +6,11 @@ Each family of aggregates has a file of its own; this one has the simplest, and 
 import math
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
-from itertools import pairwise
 from typing import Any
 
 from tests.features.oracle_baskets import BASKETS
 from tests.features.oracle_distribution import DISTRIBUTION
+from tests.features.oracle_rhythm import RHYTHM
 from tests.features.oracle_rows import (
     DAY,
     Row,
@@ -65,14 +65,6 @@ def distinct(rows: list[Row], definition: Any, as_of: int) -> int:
     return len(set(present(matching(rows, definition, as_of), definition.column)))
 
 
-def gap(rows: list[Row], definition: Any, as_of: int) -> float:
-    times = [row["timestamp"] for row in matching(rows, definition, as_of)]
-    gaps = [Fraction(late - early, DAY) for early, late in pairwise(times)]
-    if definition.stat == "std":
-        return sample_deviation(gaps)
-    return float(sum(gaps, Fraction(0)) / len(gaps)) if gaps else math.nan
-
-
 def share(rows: list[Row], definition: Any, as_of: int) -> float:
     base = within(history(rows, as_of), definition.window, as_of)
     if definition.channel is not None or conditions(definition):
@@ -115,12 +107,12 @@ AGGREGATES: dict[str, Callable[[list[Row], Any, int], Any]] = {
     "Max": greatest,
     "Std": deviation,
     "NUnique": distinct,
-    "Gap": gap,
     "Share": share,
     "Trend": trend,
     "Latest": latest,
     **BASKETS,
     **DISTRIBUTION,
+    **RHYTHM,
 }
 
 

@@ -18,6 +18,7 @@ from hypothesis.strategies import SearchStrategy
 
 import crmml as cm
 from tests.features.oracle_rows import DAY, Row, duration
+from tests.features.strategies_rhythm import OWN_RHYTHM, cutoff_calendars
 
 EPOCH = int(datetime(2024, 3, 10, tzinfo=UTC).timestamp()) * 1_000_000  # the first cutoff; no zone changes its clock
 WINDOWS = ("3d", "1w", "36h", "90m", "45s")
@@ -229,7 +230,7 @@ OWN: dict[str, dict[str, SearchStrategy[Any]]] = {
     **{verb: {"column": ANYTHING} for verb in ("Entropy", "TopShare", "TopValue", "RepeatShare")},
     # At (n - 1) q of up to 60 values, a double meets the whole numbers that the decimal meets.
     "Quantile": {"column": NUMBER, "q": st.sampled_from((0.01, 0.1, 0.25, 0.5, 0.9, 0.975))},
-    "Gap": {"stat": st.sampled_from(("mean", "std"))},
+    **OWN_RHYTHM,
     "Trend": {"column": st.one_of(st.none(), NUMBER), "pair": st.sampled_from(TRENDS)},
     "Basket": {
         "stat": st.sampled_from(("lines", "items", "value", "orders")),
@@ -242,9 +243,11 @@ def aggregates(name: str) -> SearchStrategy[Any]:
     """Definitions of one public aggregate, by its name."""
     from tests.features.strategies_baskets import BUILT  # which is made of these
 
+    if name == "CutoffCalendar":
+        return cutoff_calendars()
     if name in BUILT:
         return BUILT[name]()
-    window = st.just("") if name == "Trend" else st.sampled_from((None, *WINDOWS))
+    window = st.just("") if name == "Trend" else st.sampled_from(WINDOWS if name == "Change" else (None, *WINDOWS))
 
     def build(own: dict[str, Any], shared: dict[str, Any], window: str | None) -> Any:
         parameters = {**own, **shared, "window": window}

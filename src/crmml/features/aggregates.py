@@ -9,7 +9,6 @@ from typing import ClassVar
 
 from sqlglot import exp
 
-from crmml.data.time import parse_duration
 from crmml.errors import ConfigError
 from crmml.features.aggregate import Aggregate
 from crmml.features.expressions import (
@@ -22,8 +21,6 @@ from crmml.features.expressions import (
     count,
     deviation,
     in_days,
-    minus,
-    number,
     or_zero,
     ratio,
     times,
@@ -207,51 +204,6 @@ class NUnique(Aggregate):
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
-class Gap(Aggregate):
-    """Days between consecutive events inside the window: their mean or sample standard deviation.
-
-    Events at the same moment have a gap of 0. Missing with fewer than two events ("mean") or three ("std").
-
-    >>> from crmml import Gap
-    >>> Gap(event_type="purchase", stat="std").name
-    'gap_std_purchase'
-    """
-
-    stat: str = "mean"
-
-    verb: ClassVar[str] = "gap"
-    _named: ClassVar[tuple[str, ...]] = ("stat",)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.stat not in ("mean", "std"):
-            raise ConfigError(f"Gap: stat must be 'mean' or 'std', not {self.stat!r}. Use stat='mean'.")
-
-    def sql(self, plan: Plan) -> exp.Expr:
-        return in_days(self._mean(plan) if self.stat == "mean" else self._deviation(plan))
-
-    def _mean(self, plan: Plan) -> exp.Expr:
-        """The gaps between first and last event add up to the time between these two."""
-        events = plan.events(self.filter)
-        ages = case(events.inside(self.window_us), column(AGE))
-        oldest = events.per_customer(exp.Max(this=ages), f"oldest_of_{self.name}")
-        youngest = events.per_customer(exp.Min(this=ages.copy()), f"youngest_of_{self.name}")
-        n = events.per_customer(count(events.inside(self.window_us)), f"n_of_{self.name}")
-        # No event gives -1 gaps, one event 0: a span of NULL or a denominator of NULL, both missing.
-        return ratio(minus(oldest, youngest), minus(n, number(1)))
-
-    def _deviation(self, plan: Plan) -> exp.Expr:
-        ordered = plan.ordered(self.filter)
-        inside = ordered.both_inside(self.window_us)
-        gap = exp.cast(ordered.gap, "INT128")
-        return deviation(
-            ordered.per_customer(count(inside), f"n_of_{self.name}"),
-            ordered.per_customer(exp.Sum(this=case(inside, gap)), f"sum_of_{self.name}"),
-            ordered.per_customer(exp.Sum(this=case(inside, times(gap.copy(), gap.copy()))), f"squares_of_{self.name}"),
-        )
-
-
-@dataclass(frozen=True, repr=False, kw_only=True)
 class Share(Aggregate):
     """Share of the events that meet the filter; missing where there is nothing to have a share of.
 
@@ -276,54 +228,6 @@ class Share(Aggregate):
         part, whole = plan.events(self.filter), plan.events(base)
         n = part.per_customer(count(part.inside(self.window_us)), f"n_of_{self.name}")
         return ratio(or_zero(n), whole.per_customer(count(whole.inside(self.window_us)), f"of_{self.name}"))
-
-
-@dataclass(frozen=True, repr=False)
-class Trend(Aggregate):
-    """Least-squares slope over equal periods of the window: change per period of the count, or sum of `column`.
-
-    The periods are half-open, oldest first, `x = 0, 1, ..., periods - 1`; empty ones count as 0. As the slope
-    `12 / (K (K^2 - 1)) * sum_k (x_k - (K - 1) / 2) y_k` is linear in the events, it is a plain sum over them.
-
-    >>> from crmml import Trend
-    >>> Trend(event_type="purchase", window="180d").name
-    'trend_purchase_180d'
-    """
-
-    column: str | None = None
-    periods: int = 6
-
-    verb: ClassVar[str] = "trend"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.window is None:
-            raise ConfigError("Trend: a trend needs a window. Use Trend(window='180d').")
-        if not isinstance(self.periods, int) or isinstance(self.periods, bool) or not 2 <= self.periods <= 366:
-            raise ConfigError(f"Trend: periods must be a whole number from 2 to 366, not {self.periods!r}. Use 6.")
-        if parse_duration(self.window) % self.periods:
-            raise ConfigError(
-                f"Trend: window {self.window!r} does not divide into {self.periods} equal periods. "
-                f"Use a multiple, for example window='{30 * self.periods}d'."
-            )
-
-    @property
-    def name(self) -> str:
-        plain = super().name
-        return plain if self.periods == 6 else f"{plain}_by_{self.periods}"
-
-    def sql(self, plan: Plan) -> exp.Expr:
-        events = plan.events(self.filter, self.column)
-        period_us = (self.window_us or 0) // self.periods
-        # Ages start at 1: an event one period old, to the microsecond, belongs to the youngest period.
-        past = exp.IntDiv(this=minus(column(AGE), number(1)), expression=number(period_us))
-        # Twice the distance from the middle, to stay with whole numbers.
-        value: exp.Expr = minus(number(self.periods - 1), times(number(2), exp.cast(past, "INT")))
-        if self.column is not None:
-            value = times(exp.cast(plan.exact(self.column), WIDE), value)
-        total = events.per_customer(exp.Sum(this=case(events.inside(self.window_us), value)), self.name)
-        scale = number(self.periods * (self.periods**2 - 1))
-        return exp.Div(this=times(as_double(or_zero(total)), number(6)), expression=scale)
 
 
 @dataclass(frozen=True, repr=False)

@@ -10,7 +10,6 @@ from crmml.errors import ConfigError, did_you_mean
 from crmml.features.aggregate import Aggregate, Feature
 from crmml.features.aggregates import (
     Count,
-    Gap,
     Max,
     Mean,
     Min,
@@ -20,9 +19,10 @@ from crmml.features.aggregates import (
     Std,
     Sum,
     Tenure,
-    Trend,
 )
+from crmml.features.change import Trend
 from crmml.features.feature_set import FeatureSet
+from crmml.features.rhythm import Gap
 
 if TYPE_CHECKING:
     from crmml.data.log import InteractionLog

@@ -7,8 +7,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.isotonic import IsotonicRegression
 
-from crmml.features.aggregates import Gap, Recency
+from crmml.features.aggregates import Recency
 from crmml.features.feature_set import FeatureSet
+from crmml.features.rhythm import Gap
 from crmml.features.targets import Rule
 
 Floats = NDArray[np.float64]
