@@ -1,21 +1,18 @@
 """Named mutants of the lines that a leak would come through: each one is built in, and the oracle must object.
 
-A mutant is a change of the SQL text just before it runs. A mutant that finds nothing to change fails, so that a
-test here does not live on when the line that it guards has moved.
+The texts are those of `build_features` and `build_dataset`, cutoff by cutoff; test_plan.py compares the text of several
+cutoffs at once with them.
 """
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from random import Random
 from typing import Any
 
 import pytest
 
 import crmml as cm
-from crmml.data.engine import Engine
 from tests.features.compare import feature_differences, label_differences
+from tests.features.mutants import Mutant, built_in
 from tests.features.oracle_rows import Row, duration
 from tests.features.strategies import EPOCH, EVENT_TYPES, HORIZON, anchored, random_rows
 
@@ -32,9 +29,11 @@ UNRECORDED = [{**row, "recorded_at": None} for row in ROWS]
 FEATURES: list[Any] = [
     cm.Recency(),
     cm.Count(event_type="purchase", window="3d"),
+    cm.Count(event_type="view", where={"quantity": 1}),
     cm.Sum("amount", window="1w"),
-    cm.NUnique("item_id", window="3d"),
-    cm.Gap(stat="std", window="3d"),
+    *(cm.NUnique("item_id", window=window) for window in ("3d", "1w")),
+    *(cm.NUnique("channel", event_type=kind) for kind in ("purchase", "view")),
+    *(cm.Gap(stat="std", window=window) for window in ("3d", "1w")),
     cm.Trend(window="3d"),
     cm.Latest("plan"),
 ]
@@ -43,76 +42,73 @@ PROMPT = cm.Churn(HORIZON, event_type=list(EVENT_TYPES[:2]), active_within="3d")
 DAY, HORIZON_US = 86_400_000_000, 2 * 86_400_000_000
 
 
-@dataclass(frozen=True)
-class Mutant:
-    """A replacement (regular expression, text) in the SQL."""
-
-    name: str
-    pattern: str
-    replacement: str
-
-    def __str__(self) -> str:
-        return self.name
-
-
-@contextmanager
-def built_in(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Every query of a table (known by its `history`) runs as the mutant writes it; one must have changed."""
-    original = Engine.arrow
-    changed = 0
-
-    def arrow(self: Engine, query: Any) -> Any:
-        nonlocal changed
-        text = query if isinstance(query, str) else query.sql("duckdb")
-        if "history AS " in text:
-            text, count = re.subn(mutant.pattern, mutant.replacement, text)
-            changed += count
-        return original(self, text)
-
-    monkeypatch.setattr(Engine, "arrow", arrow)
-    yield
-    monkeypatch.undo()
-    assert changed > 0, f"the mutant {mutant.name!r} found nothing to change: has its line moved?"
-
-
-TIME = r'events\."timestamp"'
-KNOWN = rf"COALESCE\(events\.recorded_at, {TIME}\)"
-# The population from all events of the log instead of the history: customers of the future get a row.
-ALL_EVENTS = (
-    '(SELECT *, EPOCH_US(cutoffs.as_of) - EPOCH_US("timestamp") AS age_us FROM events CROSS JOIN cutoffs) AS history'
-)
+# Without the last bracket: what the cutoff is compared with.
+CUTOFF = r"EPOCH_US\(CAST\('[^']*' AS TIMESTAMP\)\)"
+BEFORE = rf"FROM coded WHERE at_us < {CUTOFF}"
+KNOWN = rf"known_us < {CUTOFF}"
+PURCHASE = r'"event_type_code" = 1'
 
 IN_HISTORY = [
-    Mutant("cutoff: < becomes <=", rf"{TIME} < cutoffs\.as_of", 'events."timestamp" <= cutoffs.as_of'),
-    Mutant("cutoff: forgotten", rf"{TIME} < cutoffs\.as_of", "TRUE"),
-    Mutant("cutoff: one microsecond early", rf"{TIME} < cutoffs\.as_of", r"\g<0> - INTERVAL 1 MICROSECOND"),
+    Mutant("cutoff: < becomes <=", r"(FROM coded WHERE at_us) <", r"\1 <="),
+    Mutant("cutoff: forgotten", BEFORE, "FROM coded WHERE TRUE"),
+    Mutant("cutoff: one microsecond early", BEFORE, r"\g<0> - 1"),
 ]
 IN_RECORDED = [
-    Mutant("recorded_at: < becomes <=", rf"({KNOWN}) < cutoffs\.as_of", r"\1 <= cutoffs.as_of"),
-    Mutant("recorded_at: forgotten", rf"{KNOWN} < cutoffs\.as_of", "TRUE"),
-    Mutant("recorded_at: instead of the time", rf"{TIME} < cutoffs\.as_of AND", ""),
-    Mutant("recorded_at: missing means unseen", KNOWN, "events.recorded_at"),
+    Mutant("recorded_at: < becomes <=", r"known_us <", "known_us <="),
+    Mutant("recorded_at: forgotten", rf" AND {KNOWN}", ""),
+    Mutant("recorded_at: instead of the time", rf"{BEFORE} AND", "FROM coded WHERE"),
+    Mutant("recorded_at: missing means unseen", r'COALESCE\(recorded_at, "timestamp"\)', "recorded_at"),
+]
+# What is kept of each event before any cutoff looks at it.
+IN_CODED = [
+    Mutant("until: one microsecond early", rf"AS coded WHERE at_us < {CUTOFF}", r"\g<0> - 1"),
+    Mutant("codes: swapped", r"WHEN 'purchase' THEN 1 WHEN 'view' THEN 2", "WHEN 'purchase' THEN 2 WHEN 'view' THEN 1"),
+    Mutant("codes: another text is the last", r"THEN (\d) END AS SMALLINT", r"THEN \1 ELSE \1 END AS SMALLINT"),
+    Mutant("codes: of another column", r"CASE event_type WHEN", "CASE channel WHEN"),
+    Mutant("truth: negated", r"(quantity) = 1 AS", r"\1 <> 1 AS"),
+    Mutant("exact: two decimals", r"DECIMAL\(18, 6\)", "DECIMAL(18, 2)"),
 ]
 IN_WINDOWS = [
     Mutant("window: <= becomes <", r"age_us <= ", "age_us < "),
     Mutant("window: forgotten", r"age_us <= \d+", "TRUE"),
-    Mutant("window of distinct values: <= becomes <", r"(youngest_\d+) <= ", r"\1 < "),
+    Mutant("window of distinct values: <= becomes <", r"youngest_us <= ", "youngest_us < "),
+    Mutant(
+        "reach of pairs: the shorter of two windows",
+        rf"(NOT item_id IS NULL AND age_us <= ){duration('1w')}",
+        rf"\g<1>{duration('3d')}",
+    ),
+    Mutant("reach of pairs: a filter forgotten", rf"(NOT channel IS NULL AND )\({PURCHASE} OR ", r"\1("),
+    Mutant(
+        "reach of an order: the shorter of two windows",
+        rf"(WHERE age_us <= ){duration('1w')}",
+        rf"\g<1>{duration('3d')}",
+    ),
     Mutant("window of gaps: <= becomes <", r"previous_us <= ", "previous_us < "),
-    Mutant("window of gaps: by the later event", r"previous_us <= (\d+)", r"previous_us - gap_us <= \1"),
+    Mutant("window of gaps: by the later event", r"previous_us <= (\d+)", r"age_us <= \1"),
+    Mutant("order: youngest first", r"ORDER BY age_us DESC", "ORDER BY age_us"),
+    Mutant("order: of all customers", r"PARTITION BY customer_id ORDER", "ORDER"),
     Mutant("period of a trend: closed on the wrong side", r"\(age_us - 1\)", "(age_us)"),
-    Mutant("ties of the latest value: the least", r'MAX\("plan"\) AS latest_value', 'MIN("plan") AS latest_value'),
+    Mutant("ties of the latest value: the least", r"MAX(\(CASE WHEN [^)]* END\) AS last_value)", r"MIN\1"),
 ]
 IN_LABELS = [
+    Mutant("until: one microsecond early", rf"AS coded WHERE at_us < {CUTOFF}", r"\g<0> - 1"),
+    Mutant("until: the gap forgotten", rf"AS coded WHERE at_us < {CUTOFF}", rf"\g<0> - {DAY}"),
+    Mutant("until: the horizon forgotten", rf"AS coded WHERE at_us < {CUTOFF}", rf"\g<0> - {HORIZON_US}"),
     Mutant("horizon: end < becomes <=", r"ahead_us < ", "ahead_us <= "),
     Mutant("horizon: start >= becomes >", r"ahead_us >= ", "ahead_us > "),
     Mutant("horizon: forgotten", r"ahead_us < \d+", "TRUE"),
     Mutant("gap: forgotten at the start", rf"ahead_us >= {DAY}", "ahead_us >= 0"),
     Mutant("gap: forgotten at the end", rf"ahead_us < {DAY + HORIZON_US}", f"ahead_us < {HORIZON_US}"),
-    Mutant("label: all events", r"(ahead_us < \d+) AND event_type = 'purchase'", r"\1"),
+    Mutant("label: all events", rf"(ahead_us < \d+) AND {PURCHASE}", r"\1"),
     Mutant("population: window <= becomes <", r"(population AS \([^)]*age_us) <= ", r"\1 < "),
     Mutant("population: window forgotten", r"(population AS \([^)]*) AND age_us <= \d+", r"\1"),
-    Mutant("population: all event types", r"(population AS \([^)]*WHERE )event_type = 'purchase' AND", r"\1"),
-    Mutant("population: sees the future", r"(population AS \([^)]*FROM )history", rf"\1{ALL_EVENTS}"),
+    Mutant("population: all event types", rf"(population AS \([^)]*WHERE ){PURCHASE} AND", r"\1"),
+    # From all events of the log instead of the history: customers of the future get a row.
+    Mutant(
+        "population: sees the future",
+        rf"({CUTOFF})( - at_us AS age_us.*?population AS \([^)]*FROM )history",
+        r"\1\2(SELECT *, \1 - at_us AS age_us FROM coded) AS history",
+    ),
 ]
 
 
@@ -123,7 +119,7 @@ def test_without_a_mutant_everything_agrees() -> None:
         assert label_differences(rows, PROMPT, CUTOFFS) == []
 
 
-@pytest.mark.parametrize("mutant", [*IN_HISTORY, *IN_RECORDED, *IN_WINDOWS], ids=str)
+@pytest.mark.parametrize("mutant", [*IN_HISTORY, *IN_RECORDED, *IN_CODED, *IN_WINDOWS], ids=str)
 def test_the_oracle_finds_the_mutant_in_features(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
     with built_in(mutant, monkeypatch):
         differences = feature_differences(ROWS, FEATURES, CUTOFFS)

@@ -7,9 +7,9 @@ import pytest
 
 import crmml as cm
 from tests.features.compare import feature_differences
+from tests.features.mutants import Mutant, built_in
 from tests.features.oracle_rows import Row, duration
 from tests.features.strategies import EPOCH, anchored, random_rows
-from tests.features.test_mutants import Mutant, built_in
 
 CUTOFFS = [EPOCH, EPOCH + 1]
 # A view, and a purchase that is just soon enough, just too late, or beside that.

@@ -7,8 +7,8 @@ import pytest
 
 import crmml as cm
 from tests.features.compare import feature_differences
+from tests.features.mutants import Mutant, built_in
 from tests.features.strategies import EPOCH, anchored, random_rows
-from tests.features.test_mutants import Mutant, built_in
 
 CUTOFFS = [EPOCH, EPOCH + 1]
 ROWS = anchored(random_rows(Random(13), CUTOFFS, customers=120, events=12))
