@@ -40,8 +40,7 @@ WITH events AS (
 ), by_customer AS (
   SELECT
     customer_id,
-    as_of,
-    SUM(CASE WHEN NOT "plan" IS NULL THEN "exact_amount" END) AS sum_of_basket_value_by_plan
+    as_of
   FROM history
   GROUP BY
     customer_id,
@@ -150,6 +149,17 @@ WITH events AS (
   GROUP BY
     customer_id,
     as_of
+), by_customer_with_amount AS (
+  SELECT
+    customer_id,
+    as_of,
+    SUM(CASE WHEN NOT "plan" IS NULL THEN "exact_amount" END) AS sum_of_basket_value_by_plan
+  FROM history
+  WHERE
+    NOT "exact_amount" IS NULL
+  GROUP BY
+    customer_id,
+    as_of
 )
 SELECT
   by_customer.customer_id,
@@ -174,7 +184,7 @@ SELECT
   ) AS basket_value_purchase_90d,
   COALESCE(pairs_2_by_customer.distinct_of_basket_orders_by_plan, 0) AS basket_orders_by_plan,
   CAST(COALESCE(pairs_3_by_customer.distinct_of_basket_items_by_plan, 0) AS DOUBLE) / NULLIF(pairs_2_by_customer.distinct_of_basket_orders_by_plan, 0) AS basket_items_by_plan,
-  CAST(COALESCE(by_customer.sum_of_basket_value_by_plan, 0) AS DOUBLE) / NULLIF(pairs_2_by_customer.distinct_of_basket_orders_by_plan, 0) AS basket_value_by_plan
+  CAST(COALESCE(by_customer_with_amount.sum_of_basket_value_by_plan, 0) AS DOUBLE) / NULLIF(pairs_2_by_customer.distinct_of_basket_orders_by_plan, 0) AS basket_value_by_plan
 FROM by_customer
 LEFT JOIN ordered_1_by_customer
   USING (customer_id, as_of)
@@ -185,6 +195,8 @@ LEFT JOIN pairs_1_by_customer
 LEFT JOIN pairs_2_by_customer
   USING (customer_id, as_of)
 LEFT JOIN pairs_3_by_customer
+  USING (customer_id, as_of)
+LEFT JOIN by_customer_with_amount
   USING (customer_id, as_of)
 ORDER BY
   by_customer.customer_id,

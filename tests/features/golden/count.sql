@@ -1,44 +1,62 @@
 -- sqlglot 30
-WITH cutoffs AS (
-  SELECT
-    as_of
-  FROM (VALUES
-    (CAST('2024-02-15 00:00:00' AS TIMESTAMP)),
-    (CAST('2024-02-29 22:30:00' AS TIMESTAMP))) AS listed(as_of)
-), events AS (
+WITH events AS (
   SELECT
     "user" AS customer_id,
     MAKE_TIMESTAMP(EPOCH_US("ts")) AS "timestamp",
     "kind" AS event_type,
     MAKE_TIMESTAMP(EPOCH_US("seen")) AS recorded_at
   FROM log
+), coded AS (
+  SELECT
+    customer_id,
+    EPOCH_US("timestamp") AS at_us,
+    EPOCH_US(COALESCE(recorded_at, "timestamp")) AS known_us,
+    CAST(CASE event_type WHEN 'purchase' THEN 1 END AS SMALLINT) AS "event_type_code"
+  FROM events
 ), history AS (
   SELECT
-    events.customer_id,
-    cutoffs.as_of,
-    EPOCH_US(cutoffs.as_of) - EPOCH_US(events."timestamp") AS age_us,
-    events.event_type
-  FROM events
-  JOIN cutoffs
-    ON events."timestamp" < cutoffs.as_of
-    AND COALESCE(events.recorded_at, events."timestamp") < cutoffs.as_of
+    customer_id,
+    as_of,
+    EPOCH_US(as_of) - at_us AS age_us,
+    "event_type_code"
+  FROM coded
+  JOIN (
+    SELECT
+      as_of
+    FROM (VALUES
+      (CAST('2024-02-15 00:00:00' AS TIMESTAMP)),
+      (CAST('2024-02-29 22:30:00' AS TIMESTAMP))) AS listed(as_of)
+  ) AS cutoffs
+    ON at_us < EPOCH_US(as_of) AND known_us < EPOCH_US(as_of)
 ), by_customer AS (
   SELECT
     customer_id,
     as_of,
-    COUNT(*) AS count,
-    COUNT(CASE WHEN event_type = 'purchase' AND age_us <= 7776000000000 THEN 1 END) AS count_purchase_90d
+    COUNT(*) AS count
   FROM history
+  GROUP BY
+    customer_id,
+    as_of
+), by_purchase AS (
+  SELECT
+    customer_id,
+    as_of,
+    COUNT(CASE WHEN age_us <= 7776000000000 THEN 1 END) AS count_purchase_90d
+  FROM history
+  WHERE
+    "event_type_code" = 1
   GROUP BY
     customer_id,
     as_of
 )
 SELECT
   by_customer.customer_id,
-  by_customer.as_of,
-  by_customer.count,
-  by_customer.count_purchase_90d
+  by_customer.as_of AS as_of,
+  COALESCE(by_customer.count, 0) AS count,
+  COALESCE(by_purchase.count_purchase_90d, 0) AS count_purchase_90d
 FROM by_customer
+LEFT JOIN by_purchase
+  USING (customer_id, as_of)
 ORDER BY
   by_customer.customer_id,
   by_customer.as_of

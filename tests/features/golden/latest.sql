@@ -1,11 +1,5 @@
 -- sqlglot 30
-WITH cutoffs AS (
-  SELECT
-    as_of
-  FROM (VALUES
-    (CAST('2024-02-15 00:00:00' AS TIMESTAMP)),
-    (CAST('2024-02-29 22:30:00' AS TIMESTAMP))) AS listed(as_of)
-), events AS (
+WITH events AS (
   SELECT
     "user" AS customer_id,
     MAKE_TIMESTAMP(EPOCH_US("ts")) AS "timestamp",
@@ -14,94 +8,93 @@ WITH cutoffs AS (
     MAKE_TIMESTAMP(EPOCH_US("seen")) AS recorded_at,
     "plan"
   FROM log
+), coded AS (
+  SELECT
+    customer_id,
+    EPOCH_US("timestamp") AS at_us,
+    EPOCH_US(COALESCE(recorded_at, "timestamp")) AS known_us,
+    "plan",
+    amount,
+    CAST(CASE event_type WHEN 'purchase' THEN 1 END AS SMALLINT) AS "event_type_code"
+  FROM events
 ), history AS (
   SELECT
-    events.customer_id,
-    cutoffs.as_of,
-    EPOCH_US(cutoffs.as_of) - EPOCH_US(events."timestamp") AS age_us,
-    events."plan",
-    events.event_type,
-    events.amount
-  FROM events
-  JOIN cutoffs
-    ON events."timestamp" < cutoffs.as_of
-    AND COALESCE(events.recorded_at, events."timestamp") < cutoffs.as_of
+    customer_id,
+    as_of,
+    EPOCH_US(as_of) - at_us AS age_us,
+    "plan",
+    amount,
+    "event_type_code"
+  FROM coded
+  JOIN (
+    SELECT
+      as_of
+    FROM (VALUES
+      (CAST('2024-02-15 00:00:00' AS TIMESTAMP)),
+      (CAST('2024-02-29 22:30:00' AS TIMESTAMP))) AS listed(as_of)
+  ) AS cutoffs
+    ON at_us < EPOCH_US(as_of) AND known_us < EPOCH_US(as_of)
 ), by_customer AS (
   SELECT
     customer_id,
-    as_of
+    as_of,
+    MIN(CASE WHEN NOT "plan" IS NULL THEN age_us END) AS ends_1_last_us
   FROM history
   GROUP BY
     customer_id,
     as_of
-), latest_1_events AS (
+), ends_1 AS (
+  SELECT
+    history.customer_id,
+    history.as_of,
+    MAX(CASE WHEN history.age_us = by_customer.ends_1_last_us THEN history."plan" END) AS last_value
+  FROM history
+  JOIN by_customer
+    USING (customer_id, as_of)
+  WHERE
+    NOT history."plan" IS NULL AND history.age_us = by_customer.ends_1_last_us
+  GROUP BY
+    history.customer_id,
+    history.as_of
+), by_purchase AS (
   SELECT
     customer_id,
     as_of,
-    age_us,
-    "plan"
+    MIN(CASE WHEN age_us <= 7776000000000 AND NOT amount IS NULL THEN age_us END) AS ends_2_last_us
   FROM history
   WHERE
-    NOT "plan" IS NULL
-), latest_1_age AS (
-  SELECT
-    customer_id,
-    as_of,
-    MIN(age_us) AS age_us
-  FROM latest_1_events
+    "event_type_code" = 1
   GROUP BY
     customer_id,
     as_of
-), latest_1 AS (
+), ends_2 AS (
   SELECT
-    latest_1_events.customer_id,
-    latest_1_events.as_of,
-    MAX("plan") AS latest_value
-  FROM latest_1_events
-  JOIN latest_1_age
-    USING (customer_id, as_of, age_us)
-  GROUP BY
-    latest_1_events.customer_id,
-    latest_1_events.as_of
-), latest_2_events AS (
-  SELECT
-    customer_id,
-    as_of,
-    age_us,
-    amount
+    history.customer_id,
+    history.as_of,
+    MAX(CASE WHEN history.age_us = by_purchase.ends_2_last_us THEN history.amount END) AS last_value
   FROM history
+  JOIN by_purchase
+    USING (customer_id, as_of)
   WHERE
-    event_type = 'purchase' AND age_us <= 7776000000000 AND NOT amount IS NULL
-), latest_2_age AS (
-  SELECT
-    customer_id,
-    as_of,
-    MIN(age_us) AS age_us
-  FROM latest_2_events
+    history."event_type_code" = 1
+    AND history.age_us <= 7776000000000
+    AND NOT history.amount IS NULL
+    AND history.age_us = by_purchase.ends_2_last_us
   GROUP BY
-    customer_id,
-    as_of
-), latest_2 AS (
-  SELECT
-    latest_2_events.customer_id,
-    latest_2_events.as_of,
-    MAX(amount) AS latest_value
-  FROM latest_2_events
-  JOIN latest_2_age
-    USING (customer_id, as_of, age_us)
-  GROUP BY
-    latest_2_events.customer_id,
-    latest_2_events.as_of
+    history.customer_id,
+    history.as_of
 )
 SELECT
   by_customer.customer_id,
-  by_customer.as_of,
-  latest_1.latest_value AS latest_plan,
-  CAST(latest_2.latest_value AS DOUBLE) AS latest_amount_purchase_90d
+  by_customer.as_of AS as_of,
+  ends_1.last_value AS latest_plan,
+  CAST(ends_2.last_value AS DOUBLE) AS latest_amount_purchase_90d
 FROM by_customer
-LEFT JOIN latest_1
+LEFT JOIN ends_1
   USING (customer_id, as_of)
-LEFT JOIN latest_2
+LEFT JOIN by_purchase
+  USING (customer_id, as_of)
+LEFT JOIN ends_2
   USING (customer_id, as_of)
 ORDER BY
   by_customer.customer_id,

@@ -1,11 +1,5 @@
 -- sqlglot 30
-WITH cutoffs AS (
-  SELECT
-    as_of
-  FROM (VALUES
-    (CAST('2024-02-15 00:00:00' AS TIMESTAMP)),
-    (CAST('2024-02-29 22:30:00' AS TIMESTAMP))) AS listed(as_of)
-), events AS (
+WITH events AS (
   SELECT
     "user" AS customer_id,
     MAKE_TIMESTAMP(EPOCH_US("ts")) AS "timestamp",
@@ -13,32 +7,58 @@ WITH cutoffs AS (
     NULLIF("revenue", CAST('NaN' AS DOUBLE)) AS amount,
     MAKE_TIMESTAMP(EPOCH_US("seen")) AS recorded_at
   FROM log
-), history AS (
+), coded AS (
   SELECT
-    events.customer_id,
-    cutoffs.as_of,
-    EPOCH_US(cutoffs.as_of) - EPOCH_US(events."timestamp") AS age_us,
-    events.event_type,
-    CAST(events.amount AS DECIMAL(18, 6)) AS exact_amount
+    customer_id,
+    EPOCH_US("timestamp") AS at_us,
+    EPOCH_US(COALESCE(recorded_at, "timestamp")) AS known_us,
+    CAST(amount AS DECIMAL(18, 6)) AS "exact_amount",
+    CAST(CASE event_type WHEN 'purchase' THEN 1 END AS SMALLINT) AS "event_type_code"
   FROM events
-  JOIN cutoffs
-    ON events."timestamp" < cutoffs.as_of
-    AND COALESCE(events.recorded_at, events."timestamp") < cutoffs.as_of
-), by_customer AS (
+), history AS (
   SELECT
     customer_id,
     as_of,
-    CAST(SUM(CASE WHEN event_type = 'purchase' THEN exact_amount END) AS DOUBLE) / NULLIF(COUNT(CASE WHEN event_type = 'purchase' THEN exact_amount END), 0) AS mean_amount_purchase
+    EPOCH_US(as_of) - at_us AS age_us,
+    "exact_amount",
+    "event_type_code"
+  FROM coded
+  JOIN (
+    SELECT
+      as_of
+    FROM (VALUES
+      (CAST('2024-02-15 00:00:00' AS TIMESTAMP)),
+      (CAST('2024-02-29 22:30:00' AS TIMESTAMP))) AS listed(as_of)
+  ) AS cutoffs
+    ON at_us < EPOCH_US(as_of) AND known_us < EPOCH_US(as_of)
+), by_customer AS (
+  SELECT
+    customer_id,
+    as_of
   FROM history
+  GROUP BY
+    customer_id,
+    as_of
+), by_purchase AS (
+  SELECT
+    customer_id,
+    as_of,
+    SUM("exact_amount") AS sum_of_mean_amount_purchase,
+    COUNT("exact_amount") AS n_of_mean_amount_purchase
+  FROM history
+  WHERE
+    "event_type_code" = 1
   GROUP BY
     customer_id,
     as_of
 )
 SELECT
   by_customer.customer_id,
-  by_customer.as_of,
-  by_customer.mean_amount_purchase
+  by_customer.as_of AS as_of,
+  CAST(by_purchase.sum_of_mean_amount_purchase AS DOUBLE) / NULLIF(by_purchase.n_of_mean_amount_purchase, 0) AS mean_amount_purchase
 FROM by_customer
+LEFT JOIN by_purchase
+  USING (customer_id, as_of)
 ORDER BY
   by_customer.customer_id,
   by_customer.as_of

@@ -1,11 +1,5 @@
 -- sqlglot 30
-WITH cutoffs AS (
-  SELECT
-    as_of
-  FROM (VALUES
-    (CAST('2024-02-15 00:00:00' AS TIMESTAMP)),
-    (CAST('2024-02-29 22:30:00' AS TIMESTAMP))) AS listed(as_of)
-), events AS (
+WITH events AS (
   SELECT
     "user" AS customer_id,
     MAKE_TIMESTAMP(EPOCH_US("ts")) AS "timestamp",
@@ -14,18 +8,32 @@ WITH cutoffs AS (
     "source" AS channel,
     MAKE_TIMESTAMP(EPOCH_US("seen")) AS recorded_at
   FROM log
+), coded AS (
+  SELECT
+    customer_id,
+    EPOCH_US("timestamp") AS at_us,
+    EPOCH_US(COALESCE(recorded_at, "timestamp")) AS known_us,
+    item_id,
+    CAST(CASE event_type WHEN 'view' THEN 1 END AS SMALLINT) AS "event_type_code",
+    channel
+  FROM events
 ), history AS (
   SELECT
-    events.customer_id,
-    cutoffs.as_of,
-    EPOCH_US(cutoffs.as_of) - EPOCH_US(events."timestamp") AS age_us,
-    events.item_id,
-    events.channel,
-    events.event_type
-  FROM events
-  JOIN cutoffs
-    ON events."timestamp" < cutoffs.as_of
-    AND COALESCE(events.recorded_at, events."timestamp") < cutoffs.as_of
+    customer_id,
+    as_of,
+    EPOCH_US(as_of) - at_us AS age_us,
+    item_id,
+    "event_type_code",
+    channel
+  FROM coded
+  JOIN (
+    SELECT
+      as_of
+    FROM (VALUES
+      (CAST('2024-02-15 00:00:00' AS TIMESTAMP)),
+      (CAST('2024-02-29 22:30:00' AS TIMESTAMP))) AS listed(as_of)
+  ) AS cutoffs
+    ON at_us < EPOCH_US(as_of) AND known_us < EPOCH_US(as_of)
 ), by_customer AS (
   SELECT
     customer_id,
@@ -34,13 +42,13 @@ WITH cutoffs AS (
   GROUP BY
     customer_id,
     as_of
-), pairs_item_id AS (
+), pairs_1 AS (
   SELECT
     customer_id,
     as_of,
     item_id,
-    MIN(age_us) AS youngest_1,
-    MIN(CASE WHEN event_type = 'view' THEN age_us END) AS youngest_2
+    MIN(age_us) AS youngest_us,
+    MIN(CASE WHEN "event_type_code" = 1 THEN age_us END) AS youngest_us_
   FROM history
   WHERE
     NOT item_id IS NULL
@@ -48,22 +56,22 @@ WITH cutoffs AS (
     customer_id,
     as_of,
     item_id
-), distinct_item_id AS (
+), pairs_1_by_customer AS (
   SELECT
     customer_id,
     as_of,
-    COUNT(youngest_1) AS nunique_item_id,
-    COUNT(CASE WHEN youngest_2 <= 2592000000000 THEN 1 END) AS nunique_item_id_view_30d
-  FROM pairs_item_id
+    COUNT(youngest_us) AS nunique_item_id,
+    COUNT(CASE WHEN youngest_us_ <= 2592000000000 THEN 1 END) AS nunique_item_id_view_30d
+  FROM pairs_1
   GROUP BY
     customer_id,
     as_of
-), pairs_channel AS (
+), pairs_2 AS (
   SELECT
     customer_id,
     as_of,
     channel,
-    MIN(age_us) AS youngest_1
+    MIN(age_us) AS youngest_us
   FROM history
   WHERE
     NOT channel IS NULL
@@ -71,26 +79,26 @@ WITH cutoffs AS (
     customer_id,
     as_of,
     channel
-), distinct_channel AS (
+), pairs_2_by_customer AS (
   SELECT
     customer_id,
     as_of,
-    COUNT(youngest_1) AS nunique_channel
-  FROM pairs_channel
+    COUNT(youngest_us) AS nunique_channel
+  FROM pairs_2
   GROUP BY
     customer_id,
     as_of
 )
 SELECT
   by_customer.customer_id,
-  by_customer.as_of,
-  COALESCE(distinct_item_id.nunique_item_id, 0) AS nunique_item_id,
-  COALESCE(distinct_item_id.nunique_item_id_view_30d, 0) AS nunique_item_id_view_30d,
-  COALESCE(distinct_channel.nunique_channel, 0) AS nunique_channel
+  by_customer.as_of AS as_of,
+  COALESCE(pairs_1_by_customer.nunique_item_id, 0) AS nunique_item_id,
+  COALESCE(pairs_1_by_customer.nunique_item_id_view_30d, 0) AS nunique_item_id_view_30d,
+  COALESCE(pairs_2_by_customer.nunique_channel, 0) AS nunique_channel
 FROM by_customer
-LEFT JOIN distinct_item_id
+LEFT JOIN pairs_1_by_customer
   USING (customer_id, as_of)
-LEFT JOIN distinct_channel
+LEFT JOIN pairs_2_by_customer
   USING (customer_id, as_of)
 ORDER BY
   by_customer.customer_id,

@@ -1,48 +1,68 @@
 -- sqlglot 30
-WITH cutoffs AS (
-  SELECT
-    as_of
-  FROM VALUES
-    (CAST('2024-02-15 00:00:00' AS TIMESTAMP)),
-    (CAST('2024-02-29 22:30:00' AS TIMESTAMP)) AS listed(as_of)
-), events AS (
+WITH events AS (
   SELECT
     `user` AS customer_id,
-    TIMESTAMP_MICROS(UNIX_MICROS(`ts`)) AS `timestamp`,
+    CAST(TIMESTAMP_MICROS(UNIX_MICROS(CAST(`ts` AS TIMESTAMP))) AS TIMESTAMP_NTZ) AS `timestamp`,
     `kind` AS event_type,
     NULLIF(`revenue`, CAST('NaN' AS DOUBLE)) AS amount,
-    TIMESTAMP_MICROS(UNIX_MICROS(`seen`)) AS recorded_at
+    CAST(TIMESTAMP_MICROS(UNIX_MICROS(CAST(`seen` AS TIMESTAMP))) AS TIMESTAMP_NTZ) AS recorded_at
   FROM log
-), history AS (
+), coded AS (
   SELECT
-    events.customer_id,
-    cutoffs.as_of,
-    UNIX_MICROS(cutoffs.as_of) - UNIX_MICROS(events.`timestamp`) AS age_us,
-    events.event_type,
-    CAST(events.amount AS DECIMAL(18, 6)) AS exact_amount
+    customer_id,
+    UNIX_MICROS(CAST(`timestamp` AS TIMESTAMP)) AS at_us,
+    UNIX_MICROS(CAST(COALESCE(recorded_at, `timestamp`) AS TIMESTAMP)) AS known_us,
+    CAST(amount AS DECIMAL(18, 6)) AS `exact_amount`,
+    CAST(CASE event_type WHEN 'purchase' THEN 1 END AS SMALLINT) AS `event_type_code`
   FROM events
-  JOIN cutoffs
-    ON events.`timestamp` < cutoffs.as_of
-    AND COALESCE(events.recorded_at, events.`timestamp`) < cutoffs.as_of
-), by_customer AS (
+), history AS (
   SELECT
     customer_id,
     as_of,
-    CAST(MIN(CASE WHEN event_type = 'purchase' THEN age_us END) AS DOUBLE) / 86400000000 AS recency_purchase,
-    COUNT(CASE WHEN event_type = 'purchase' THEN 1 END) AS count_purchase,
-    CAST(COALESCE(SUM(CASE WHEN event_type = 'purchase' THEN exact_amount END), 0) AS DOUBLE) AS sum_amount_purchase
+    UNIX_MICROS(CAST(as_of AS TIMESTAMP)) - at_us AS age_us,
+    `exact_amount`,
+    `event_type_code`
+  FROM coded
+  JOIN (
+    SELECT
+      as_of
+    FROM VALUES
+      (CAST('2024-02-15 00:00:00' AS TIMESTAMP_NTZ)),
+      (CAST('2024-02-29 22:30:00' AS TIMESTAMP_NTZ)) AS listed(as_of)
+  ) AS cutoffs
+    ON at_us < UNIX_MICROS(CAST(as_of AS TIMESTAMP))
+    AND known_us < UNIX_MICROS(CAST(as_of AS TIMESTAMP))
+), by_customer AS (
+  SELECT
+    customer_id,
+    as_of
   FROM history
+  GROUP BY
+    customer_id,
+    as_of
+), by_purchase AS (
+  SELECT
+    customer_id,
+    as_of,
+    MIN(age_us) AS recency_purchase,
+    COUNT(*) AS count_purchase,
+    SUM(`exact_amount`) AS sum_amount_purchase
+  FROM history
+  WHERE
+    `event_type_code` = 1
   GROUP BY
     customer_id,
     as_of
 )
 SELECT
   by_customer.customer_id,
-  by_customer.as_of,
-  by_customer.recency_purchase,
-  by_customer.count_purchase,
-  by_customer.sum_amount_purchase
+  by_customer.as_of AS as_of,
+  CAST(by_purchase.recency_purchase AS DOUBLE) / 86400000000 AS recency_purchase,
+  COALESCE(by_purchase.count_purchase, 0) AS count_purchase,
+  CAST(COALESCE(by_purchase.sum_amount_purchase, 0) AS DOUBLE) AS sum_amount_purchase
 FROM by_customer
+LEFT JOIN by_purchase
+  USING (customer_id, as_of)
 ORDER BY
-  by_customer.customer_id,
-  by_customer.as_of
+  by_customer.customer_id NULLS LAST,
+  by_customer.as_of NULLS LAST

@@ -1,209 +1,224 @@
 -- sqlglot 30
-WITH cutoffs AS (
-  SELECT
-    as_of
-  FROM (VALUES
-    (CAST('2024-02-15 00:00:00' AS TIMESTAMP)),
-    (CAST('2024-02-29 22:30:00' AS TIMESTAMP))) AS listed(as_of)
-), events AS (
+WITH events AS (
   SELECT
     "user" AS customer_id,
     MAKE_TIMESTAMP(EPOCH_US("ts")) AS "timestamp",
     'purchase' AS event_type,
     NULLIF("revenue", CAST('NaN' AS DOUBLE)) AS amount
   FROM log
+), coded AS (
+  SELECT
+    customer_id,
+    EPOCH_US("timestamp") AS at_us,
+    CAST(amount AS DECIMAL(18, 6)) AS "exact_amount",
+    CAST(CASE event_type WHEN 'purchase' THEN 1 END AS SMALLINT) AS "event_type_code"
+  FROM events
 ), history AS (
   SELECT
-    events.customer_id,
-    cutoffs.as_of,
-    EPOCH_US(cutoffs.as_of) - EPOCH_US(events."timestamp") AS age_us,
-    events.event_type,
-    CAST(events.amount AS DECIMAL(18, 6)) AS exact_amount
-  FROM events
-  JOIN cutoffs
-    ON events."timestamp" < cutoffs.as_of
+    customer_id,
+    as_of,
+    EPOCH_US(as_of) - at_us AS age_us,
+    "exact_amount",
+    "event_type_code"
+  FROM coded
+  JOIN (
+    SELECT
+      as_of
+    FROM (VALUES
+      (CAST('2024-02-15 00:00:00' AS TIMESTAMP)),
+      (CAST('2024-02-29 22:30:00' AS TIMESTAMP))) AS listed(as_of)
+  ) AS cutoffs
+    ON at_us < EPOCH_US(as_of)
 ), by_customer AS (
   SELECT
     customer_id,
     as_of,
-    CAST(MAX(age_us) AS DOUBLE) / 86400000000 AS tenure,
-    CAST(MIN(age_us) AS DOUBLE) / 86400000000 AS recency,
+    MAX(age_us) AS tenure,
+    MIN(age_us) AS recency,
     COUNT(CASE WHEN age_us <= 2592000000000 THEN 1 END) AS count_30d,
     COUNT(CASE WHEN age_us <= 7776000000000 THEN 1 END) AS count_90d,
     COUNT(CASE WHEN age_us <= 15552000000000 THEN 1 END) AS count_180d,
-    COUNT(CASE WHEN age_us <= 31536000000000 THEN 1 END) AS count_365d,
-    CAST(MIN(CASE WHEN event_type = 'purchase' THEN age_us END) AS DOUBLE) / 86400000000 AS recency_purchase,
-    CAST(MAX(CASE WHEN event_type = 'purchase' THEN age_us END) AS DOUBLE) / 86400000000 AS tenure_purchase,
-    COUNT(CASE WHEN event_type = 'purchase' THEN 1 END) AS count_purchase,
-    COUNT(CASE WHEN event_type = 'purchase' AND age_us <= 2592000000000 THEN 1 END) AS count_purchase_30d,
-    COUNT(CASE WHEN event_type = 'purchase' AND age_us <= 7776000000000 THEN 1 END) AS count_purchase_90d,
-    COUNT(CASE WHEN event_type = 'purchase' AND age_us <= 15552000000000 THEN 1 END) AS count_purchase_180d,
-    COUNT(CASE WHEN event_type = 'purchase' AND age_us <= 31536000000000 THEN 1 END) AS count_purchase_365d,
-    CAST((
-      MAX(CASE WHEN event_type = 'purchase' THEN age_us END) - MIN(CASE WHEN event_type = 'purchase' THEN age_us END)
-    ) AS DOUBLE) / NULLIF((
-      COUNT(CASE WHEN event_type = 'purchase' THEN 1 END) - 1
-    ), 0) / 86400000000 AS gap_mean_purchase,
-    CAST((
-      MAX(CASE WHEN event_type = 'purchase' AND age_us <= 15552000000000 THEN age_us END) - MIN(CASE WHEN event_type = 'purchase' AND age_us <= 15552000000000 THEN age_us END)
-    ) AS DOUBLE) / NULLIF(
-      (
-        COUNT(CASE WHEN event_type = 'purchase' AND age_us <= 15552000000000 THEN 1 END) - 1
-      ),
-      0
-    ) / 86400000000 AS gap_mean_purchase_180d,
-    CAST(COALESCE(
-      SUM(
-        CASE
-          WHEN event_type = 'purchase' AND age_us <= 15552000000000
-          THEN (
-            5 - 2 * CAST((
-              age_us - 1
-            ) // 2592000000000 AS INT)
-          )
-        END
-      ),
-      0
-    ) AS DOUBLE) * 6 / 210 AS trend_purchase_180d,
-    CAST(COALESCE(
-      SUM(
-        CASE
-          WHEN event_type = 'purchase' AND age_us <= 31104000000000
-          THEN (
-            5 - 2 * CAST((
-              age_us - 1
-            ) // 5184000000000 AS INT)
-          )
-        END
-      ),
-      0
-    ) AS DOUBLE) * 6 / 210 AS trend_purchase_360d,
-    CAST(COALESCE(SUM(exact_amount), 0) AS DOUBLE) AS sum_amount,
-    CAST(COALESCE(SUM(CASE WHEN age_us <= 2592000000000 THEN exact_amount END), 0) AS DOUBLE) AS sum_amount_30d,
-    CAST(COALESCE(SUM(CASE WHEN age_us <= 7776000000000 THEN exact_amount END), 0) AS DOUBLE) AS sum_amount_90d,
-    CAST(COALESCE(SUM(CASE WHEN age_us <= 15552000000000 THEN exact_amount END), 0) AS DOUBLE) AS sum_amount_180d,
-    CAST(COALESCE(SUM(CASE WHEN age_us <= 31536000000000 THEN exact_amount END), 0) AS DOUBLE) AS sum_amount_365d,
-    CAST(SUM(CASE WHEN event_type = 'purchase' THEN exact_amount END) AS DOUBLE) / NULLIF(COUNT(CASE WHEN event_type = 'purchase' THEN exact_amount END), 0) AS mean_amount_purchase,
-    CAST(SUM(
-      CASE
-        WHEN event_type = 'purchase' AND age_us <= 15552000000000
-        THEN exact_amount
-      END
-    ) AS DOUBLE) / NULLIF(
-      COUNT(
-        CASE
-          WHEN event_type = 'purchase' AND age_us <= 15552000000000
-          THEN exact_amount
-        END
-      ),
-      0
-    ) AS mean_amount_purchase_180d,
-    CAST(MIN(CASE WHEN event_type = 'purchase' THEN exact_amount END) AS DOUBLE) AS min_amount_purchase,
-    CAST(MAX(CASE WHEN event_type = 'purchase' THEN exact_amount END) AS DOUBLE) AS max_amount_purchase,
-    SQRT(
-      CAST((
-        COUNT(CASE WHEN event_type = 'purchase' THEN exact_amount END) * SUM(
-          CASE
-            WHEN event_type = 'purchase'
-            THEN CAST(exact_amount AS DECIMAL(38, 6)) * CAST(exact_amount AS DECIMAL(38, 6))
-          END
-        ) - SUM(CASE WHEN event_type = 'purchase' THEN exact_amount END) * SUM(CASE WHEN event_type = 'purchase' THEN exact_amount END)
-      ) AS DOUBLE) / NULLIF(
-        (
-          CAST(COUNT(CASE WHEN event_type = 'purchase' THEN exact_amount END) AS DOUBLE) * (
-            COUNT(CASE WHEN event_type = 'purchase' THEN exact_amount END) - 1
-          )
-        ),
-        0
-      )
-    ) AS std_amount_purchase,
-    CAST(COALESCE(
-      SUM(
-        CASE
-          WHEN age_us <= 15552000000000
-          THEN CAST(exact_amount AS DECIMAL(38, 6)) * (
-            5 - 2 * CAST((
-              age_us - 1
-            ) // 2592000000000 AS INT)
-          )
-        END
-      ),
-      0
-    ) AS DOUBLE) * 6 / 210 AS trend_amount_180d
+    COUNT(CASE WHEN age_us <= 31536000000000 THEN 1 END) AS count_365d
   FROM history
   GROUP BY
     customer_id,
     as_of
-), gaps_1 AS (
+), by_purchase AS (
   SELECT
     customer_id,
     as_of,
-    previous_us,
-    previous_us - age_us AS gap_us
-  FROM (
-    SELECT
-      customer_id,
-      as_of,
-      age_us,
-      LAG(age_us) OVER (PARTITION BY customer_id, as_of ORDER BY age_us DESC) AS previous_us
-    FROM history
-    WHERE
-      event_type = 'purchase'
-  ) AS lagged
-  WHERE
-    NOT previous_us IS NULL
-), gaps_1_by_customer AS (
-  SELECT
-    customer_id,
-    as_of,
-    SQRT(
-      CAST((
-        COUNT(*) * SUM(CAST(gap_us AS INT128) * CAST(gap_us AS INT128)) - SUM(CAST(gap_us AS INT128)) * SUM(CAST(gap_us AS INT128))
-      ) AS DOUBLE) / NULLIF((
-        CAST(COUNT(*) AS DOUBLE) * (
-          COUNT(*) - 1
+    MIN(age_us) AS recency_purchase,
+    MAX(age_us) AS tenure_purchase,
+    COUNT(*) AS count_purchase,
+    COUNT(CASE WHEN age_us <= 2592000000000 THEN 1 END) AS count_purchase_30d,
+    COUNT(CASE WHEN age_us <= 7776000000000 THEN 1 END) AS count_purchase_90d,
+    COUNT(CASE WHEN age_us <= 15552000000000 THEN 1 END) AS count_purchase_180d,
+    COUNT(CASE WHEN age_us <= 31536000000000 THEN 1 END) AS count_purchase_365d,
+    MAX(CASE WHEN age_us <= 15552000000000 THEN age_us END) AS oldest_of_gap_mean_purchase_180d,
+    MIN(CASE WHEN age_us <= 15552000000000 THEN age_us END) AS youngest_of_gap_mean_purchase_180d,
+    SUM(
+      CASE
+        WHEN age_us <= 15552000000000
+        THEN (
+          5 - 2 * CAST((
+            age_us - 1
+          ) // 2592000000000 AS INT)
         )
-      ), 0)
-    ) / 86400000000 AS gap_std_purchase
-  FROM gaps_1
+      END
+    ) AS trend_purchase_180d,
+    SUM(
+      CASE
+        WHEN age_us <= 31104000000000
+        THEN (
+          5 - 2 * CAST((
+            age_us - 1
+          ) // 5184000000000 AS INT)
+        )
+      END
+    ) AS trend_purchase_360d,
+    SUM("exact_amount") AS sum_of_mean_amount_purchase,
+    COUNT("exact_amount") AS n_of_mean_amount_purchase,
+    SUM(CASE WHEN age_us <= 15552000000000 THEN "exact_amount" END) AS sum_of_mean_amount_purchase_180d,
+    COUNT(CASE WHEN age_us <= 15552000000000 THEN "exact_amount" END) AS n_of_mean_amount_purchase_180d,
+    MIN("exact_amount") AS min_amount_purchase,
+    MAX("exact_amount") AS max_amount_purchase,
+    SUM(CAST("exact_amount" AS DECIMAL(38, 6)) * CAST("exact_amount" AS DECIMAL(38, 6))) AS squares_of_std_amount_purchase
+  FROM history
+  WHERE
+    "event_type_code" = 1
+  GROUP BY
+    customer_id,
+    as_of
+), ordered_1 AS (
+  SELECT
+    customer_id,
+    as_of,
+    age_us,
+    LAG(age_us) OVER (PARTITION BY customer_id, as_of ORDER BY age_us DESC) AS previous_us
+  FROM history
+  WHERE
+    "event_type_code" = 1
+), ordered_1_by_customer AS (
+  SELECT
+    customer_id,
+    as_of,
+    COUNT(CASE WHEN NOT previous_us IS NULL THEN 1 END) AS n_of_gap_std_purchase,
+    SUM(
+      CASE
+        WHEN NOT previous_us IS NULL
+        THEN CAST((
+          previous_us - age_us
+        ) AS INT128)
+      END
+    ) AS sum_of_gap_std_purchase,
+    SUM(
+      CASE
+        WHEN NOT previous_us IS NULL
+        THEN CAST((
+          previous_us - age_us
+        ) AS INT128) * CAST((
+          previous_us - age_us
+        ) AS INT128)
+      END
+    ) AS squares_of_gap_std_purchase
+  FROM ordered_1
+  GROUP BY
+    customer_id,
+    as_of
+), by_customer_with_amount AS (
+  SELECT
+    customer_id,
+    as_of,
+    SUM("exact_amount") AS sum_amount,
+    SUM(CASE WHEN age_us <= 2592000000000 THEN "exact_amount" END) AS sum_amount_30d,
+    SUM(CASE WHEN age_us <= 7776000000000 THEN "exact_amount" END) AS sum_amount_90d,
+    SUM(CASE WHEN age_us <= 15552000000000 THEN "exact_amount" END) AS sum_amount_180d,
+    SUM(CASE WHEN age_us <= 31536000000000 THEN "exact_amount" END) AS sum_amount_365d,
+    SUM(
+      CASE
+        WHEN age_us <= 15552000000000
+        THEN CAST("exact_amount" AS DECIMAL(38, 6)) * (
+          5 - 2 * CAST((
+            age_us - 1
+          ) // 2592000000000 AS INT)
+        )
+      END
+    ) AS trend_amount_180d
+  FROM history
+  WHERE
+    NOT "exact_amount" IS NULL
   GROUP BY
     customer_id,
     as_of
 )
 SELECT
   by_customer.customer_id,
-  by_customer.as_of,
-  by_customer.tenure,
-  by_customer.recency,
-  by_customer.count_30d,
-  by_customer.count_90d,
-  by_customer.count_180d,
-  by_customer.count_365d,
-  by_customer.recency_purchase,
-  by_customer.tenure_purchase,
-  by_customer.count_purchase,
-  by_customer.count_purchase_30d,
-  by_customer.count_purchase_90d,
-  by_customer.count_purchase_180d,
-  by_customer.count_purchase_365d,
-  by_customer.gap_mean_purchase,
-  gaps_1_by_customer.gap_std_purchase,
-  by_customer.gap_mean_purchase_180d,
-  by_customer.trend_purchase_180d,
-  by_customer.trend_purchase_360d,
-  by_customer.sum_amount,
-  by_customer.sum_amount_30d,
-  by_customer.sum_amount_90d,
-  by_customer.sum_amount_180d,
-  by_customer.sum_amount_365d,
-  by_customer.mean_amount_purchase,
-  by_customer.mean_amount_purchase_180d,
-  by_customer.min_amount_purchase,
-  by_customer.max_amount_purchase,
-  by_customer.std_amount_purchase,
-  by_customer.trend_amount_180d
+  by_customer.as_of AS as_of,
+  CAST(by_customer.tenure AS DOUBLE) / 86400000000 AS tenure,
+  CAST(by_customer.recency AS DOUBLE) / 86400000000 AS recency,
+  COALESCE(by_customer.count_30d, 0) AS count_30d,
+  COALESCE(by_customer.count_90d, 0) AS count_90d,
+  COALESCE(by_customer.count_180d, 0) AS count_180d,
+  COALESCE(by_customer.count_365d, 0) AS count_365d,
+  CAST(by_purchase.recency_purchase AS DOUBLE) / 86400000000 AS recency_purchase,
+  CAST(by_purchase.tenure_purchase AS DOUBLE) / 86400000000 AS tenure_purchase,
+  COALESCE(by_purchase.count_purchase, 0) AS count_purchase,
+  COALESCE(by_purchase.count_purchase_30d, 0) AS count_purchase_30d,
+  COALESCE(by_purchase.count_purchase_90d, 0) AS count_purchase_90d,
+  COALESCE(by_purchase.count_purchase_180d, 0) AS count_purchase_180d,
+  COALESCE(by_purchase.count_purchase_365d, 0) AS count_purchase_365d,
+  CAST(CAST((
+    by_purchase.tenure_purchase - by_purchase.recency_purchase
+  ) AS DOUBLE) / NULLIF((
+    by_purchase.count_purchase - 1
+  ), 0) AS DOUBLE) / 86400000000 AS gap_mean_purchase,
+  CAST(SQRT(
+    CAST((
+      ordered_1_by_customer.n_of_gap_std_purchase * ordered_1_by_customer.squares_of_gap_std_purchase - ordered_1_by_customer.sum_of_gap_std_purchase * ordered_1_by_customer.sum_of_gap_std_purchase
+    ) AS DOUBLE) / NULLIF(
+      (
+        CAST(ordered_1_by_customer.n_of_gap_std_purchase AS DOUBLE) * (
+          ordered_1_by_customer.n_of_gap_std_purchase - 1
+        )
+      ),
+      0
+    )
+  ) AS DOUBLE) / 86400000000 AS gap_std_purchase,
+  CAST(CAST((
+    by_purchase.oldest_of_gap_mean_purchase_180d - by_purchase.youngest_of_gap_mean_purchase_180d
+  ) AS DOUBLE) / NULLIF((
+    by_purchase.count_purchase_180d - 1
+  ), 0) AS DOUBLE) / 86400000000 AS gap_mean_purchase_180d,
+  CAST(COALESCE(by_purchase.trend_purchase_180d, 0) AS DOUBLE) * 6 / 210 AS trend_purchase_180d,
+  CAST(COALESCE(by_purchase.trend_purchase_360d, 0) AS DOUBLE) * 6 / 210 AS trend_purchase_360d,
+  CAST(COALESCE(by_customer_with_amount.sum_amount, 0) AS DOUBLE) AS sum_amount,
+  CAST(COALESCE(by_customer_with_amount.sum_amount_30d, 0) AS DOUBLE) AS sum_amount_30d,
+  CAST(COALESCE(by_customer_with_amount.sum_amount_90d, 0) AS DOUBLE) AS sum_amount_90d,
+  CAST(COALESCE(by_customer_with_amount.sum_amount_180d, 0) AS DOUBLE) AS sum_amount_180d,
+  CAST(COALESCE(by_customer_with_amount.sum_amount_365d, 0) AS DOUBLE) AS sum_amount_365d,
+  CAST(by_purchase.sum_of_mean_amount_purchase AS DOUBLE) / NULLIF(by_purchase.n_of_mean_amount_purchase, 0) AS mean_amount_purchase,
+  CAST(by_purchase.sum_of_mean_amount_purchase_180d AS DOUBLE) / NULLIF(by_purchase.n_of_mean_amount_purchase_180d, 0) AS mean_amount_purchase_180d,
+  CAST(by_purchase.min_amount_purchase AS DOUBLE) AS min_amount_purchase,
+  CAST(by_purchase.max_amount_purchase AS DOUBLE) AS max_amount_purchase,
+  SQRT(
+    CAST((
+      by_purchase.n_of_mean_amount_purchase * by_purchase.squares_of_std_amount_purchase - by_purchase.sum_of_mean_amount_purchase * by_purchase.sum_of_mean_amount_purchase
+    ) AS DOUBLE) / NULLIF(
+      (
+        CAST(by_purchase.n_of_mean_amount_purchase AS DOUBLE) * (
+          by_purchase.n_of_mean_amount_purchase - 1
+        )
+      ),
+      0
+    )
+  ) AS std_amount_purchase,
+  CAST(COALESCE(by_customer_with_amount.trend_amount_180d, 0) AS DOUBLE) * 6 / 210 AS trend_amount_180d
 FROM by_customer
-LEFT JOIN gaps_1_by_customer
+LEFT JOIN by_purchase
+  USING (customer_id, as_of)
+LEFT JOIN ordered_1_by_customer
+  USING (customer_id, as_of)
+LEFT JOIN by_customer_with_amount
   USING (customer_id, as_of)
 ORDER BY
   by_customer.customer_id,

@@ -1,58 +1,78 @@
 -- sqlglot 30
-WITH cutoffs AS (
-  SELECT
-    as_of
-  FROM (VALUES
-    (CAST('2024-02-15 00:00:00' AS TIMESTAMP)),
-    (CAST('2024-02-29 22:30:00' AS TIMESTAMP))) AS listed(as_of)
-), events AS (
+WITH events AS (
   SELECT
     "user" AS customer_id,
     MAKE_TIMESTAMP(EPOCH_US("ts")) AS "timestamp",
     NULLIF("revenue", CAST('NaN' AS DOUBLE)) AS amount,
     MAKE_TIMESTAMP(EPOCH_US("seen")) AS recorded_at
   FROM log
-), history AS (
+), coded AS (
   SELECT
-    events.customer_id,
-    cutoffs.as_of,
-    EPOCH_US(cutoffs.as_of) - EPOCH_US(events."timestamp") AS age_us,
-    CAST(events.amount AS DECIMAL(18, 6)) AS exact_amount
+    customer_id,
+    EPOCH_US("timestamp") AS at_us,
+    EPOCH_US(COALESCE(recorded_at, "timestamp")) AS known_us,
+    CAST(amount AS DECIMAL(18, 6)) AS "exact_amount"
   FROM events
-  JOIN cutoffs
-    ON events."timestamp" < cutoffs.as_of
-    AND COALESCE(events.recorded_at, events."timestamp") < cutoffs.as_of
-), by_customer AS (
+), history AS (
   SELECT
     customer_id,
     as_of,
-    SQRT(
-      CAST((
-        COUNT(CASE WHEN age_us <= 2592000000000 THEN exact_amount END) * SUM(
-          CASE
-            WHEN age_us <= 2592000000000
-            THEN CAST(exact_amount AS DECIMAL(38, 6)) * CAST(exact_amount AS DECIMAL(38, 6))
-          END
-        ) - SUM(CASE WHEN age_us <= 2592000000000 THEN exact_amount END) * SUM(CASE WHEN age_us <= 2592000000000 THEN exact_amount END)
-      ) AS DOUBLE) / NULLIF(
-        (
-          CAST(COUNT(CASE WHEN age_us <= 2592000000000 THEN exact_amount END) AS DOUBLE) * (
-            COUNT(CASE WHEN age_us <= 2592000000000 THEN exact_amount END) - 1
-          )
-        ),
-        0
-      )
-    ) AS std_amount_30d
+    EPOCH_US(as_of) - at_us AS age_us,
+    "exact_amount"
+  FROM coded
+  JOIN (
+    SELECT
+      as_of
+    FROM (VALUES
+      (CAST('2024-02-15 00:00:00' AS TIMESTAMP)),
+      (CAST('2024-02-29 22:30:00' AS TIMESTAMP))) AS listed(as_of)
+  ) AS cutoffs
+    ON at_us < EPOCH_US(as_of) AND known_us < EPOCH_US(as_of)
+), by_customer AS (
+  SELECT
+    customer_id,
+    as_of
   FROM history
+  GROUP BY
+    customer_id,
+    as_of
+), by_customer_with_amount AS (
+  SELECT
+    customer_id,
+    as_of,
+    COUNT(CASE WHEN age_us <= 2592000000000 THEN "exact_amount" END) AS n_of_std_amount_30d,
+    SUM(CASE WHEN age_us <= 2592000000000 THEN "exact_amount" END) AS sum_of_std_amount_30d,
+    SUM(
+      CASE
+        WHEN age_us <= 2592000000000
+        THEN CAST("exact_amount" AS DECIMAL(38, 6)) * CAST("exact_amount" AS DECIMAL(38, 6))
+      END
+    ) AS squares_of_std_amount_30d
+  FROM history
+  WHERE
+    NOT "exact_amount" IS NULL
   GROUP BY
     customer_id,
     as_of
 )
 SELECT
   by_customer.customer_id,
-  by_customer.as_of,
-  by_customer.std_amount_30d
+  by_customer.as_of AS as_of,
+  SQRT(
+    CAST((
+      by_customer_with_amount.n_of_std_amount_30d * by_customer_with_amount.squares_of_std_amount_30d - by_customer_with_amount.sum_of_std_amount_30d * by_customer_with_amount.sum_of_std_amount_30d
+    ) AS DOUBLE) / NULLIF(
+      (
+        CAST(by_customer_with_amount.n_of_std_amount_30d AS DOUBLE) * (
+          by_customer_with_amount.n_of_std_amount_30d - 1
+        )
+      ),
+      0
+    )
+  ) AS std_amount_30d
 FROM by_customer
+LEFT JOIN by_customer_with_amount
+  USING (customer_id, as_of)
 ORDER BY
   by_customer.customer_id,
   by_customer.as_of

@@ -1,25 +1,30 @@
 -- sqlglot 30
-WITH cutoffs AS (
-  SELECT
-    as_of
-  FROM (VALUES
-    (CAST('2024-02-15 00:00:00' AS TIMESTAMP)),
-    (CAST('2024-02-29 22:30:00' AS TIMESTAMP))) AS listed(as_of)
-), events AS (
+WITH events AS (
   SELECT
     "user" AS customer_id,
     MAKE_TIMESTAMP(EPOCH_US("ts")) AS "timestamp",
     MAKE_TIMESTAMP(EPOCH_US("seen")) AS recorded_at
   FROM log
+), coded AS (
+  SELECT
+    customer_id,
+    EPOCH_US("timestamp") AS at_us,
+    EPOCH_US(COALESCE(recorded_at, "timestamp")) AS known_us
+  FROM events
 ), history AS (
   SELECT
-    events.customer_id,
-    cutoffs.as_of,
-    EPOCH_US(cutoffs.as_of) - EPOCH_US(events."timestamp") AS age_us
-  FROM events
-  JOIN cutoffs
-    ON events."timestamp" < cutoffs.as_of
-    AND COALESCE(events.recorded_at, events."timestamp") < cutoffs.as_of
+    customer_id,
+    as_of,
+    EPOCH_US(as_of) - at_us AS age_us
+  FROM coded
+  JOIN (
+    SELECT
+      as_of
+    FROM (VALUES
+      (CAST('2024-02-15 00:00:00' AS TIMESTAMP)),
+      (CAST('2024-02-29 22:30:00' AS TIMESTAMP))) AS listed(as_of)
+  ) AS cutoffs
+    ON at_us < EPOCH_US(as_of) AND known_us < EPOCH_US(as_of)
 ), population AS (
   SELECT DISTINCT
     customer_id,
@@ -29,7 +34,7 @@ WITH cutoffs AS (
   SELECT
     customer_id,
     as_of,
-    CAST(MIN(age_us) AS DOUBLE) / 86400000000 AS recency
+    MIN(age_us) AS recency
   FROM history
   GROUP BY
     customer_id,
@@ -39,11 +44,17 @@ WITH cutoffs AS (
     *
   FROM (
     SELECT
-      events.customer_id,
+      customer_id,
       cutoffs.as_of,
-      EPOCH_US(events."timestamp") - EPOCH_US(cutoffs.as_of) AS ahead_us
-    FROM events
-    CROSS JOIN cutoffs
+      at_us - EPOCH_US(cutoffs.as_of) AS ahead_us
+    FROM coded
+    CROSS JOIN (
+      SELECT
+        as_of
+      FROM (VALUES
+        (CAST('2024-02-15 00:00:00' AS TIMESTAMP)),
+        (CAST('2024-02-29 22:30:00' AS TIMESTAMP))) AS listed(as_of)
+    ) AS cutoffs
   ) AS dated
   WHERE
     ahead_us >= 0 AND ahead_us < 5184000000000
@@ -60,8 +71,8 @@ WITH cutoffs AS (
 )
 SELECT
   population.customer_id,
-  population.as_of,
-  by_customer.recency,
+  population.as_of AS as_of,
+  CAST(by_customer.recency AS DOUBLE) / 86400000000 AS recency,
   CAST(CASE WHEN COALESCE(labels.n, 0) > 0 THEN 1 ELSE 0 END AS BIGINT) AS label
 FROM population
 LEFT JOIN by_customer

@@ -1,33 +1,39 @@
 -- sqlglot 30
-WITH cutoffs AS (
-  SELECT
-    as_of
-  FROM (VALUES
-    (CAST('2024-02-15 00:00:00' AS TIMESTAMP)),
-    (CAST('2024-02-29 22:30:00' AS TIMESTAMP))) AS listed(as_of)
-), events AS (
+WITH events AS (
   SELECT
     "user" AS customer_id,
     MAKE_TIMESTAMP(EPOCH_US("ts")) AS "timestamp",
     MAKE_TIMESTAMP(EPOCH_US("seen")) AS recorded_at,
     "plan"
   FROM log
+), coded AS (
+  SELECT
+    customer_id,
+    EPOCH_US("timestamp") AS at_us,
+    EPOCH_US(COALESCE(recorded_at, "timestamp")) AS known_us,
+    CAST(CASE "plan" WHEN 'gold' THEN 1 END AS SMALLINT) AS "plan_code"
+  FROM events
 ), history AS (
   SELECT
-    events.customer_id,
-    cutoffs.as_of,
-    EPOCH_US(cutoffs.as_of) - EPOCH_US(events."timestamp") AS age_us,
-    events."plan"
-  FROM events
-  JOIN cutoffs
-    ON events."timestamp" < cutoffs.as_of
-    AND COALESCE(events.recorded_at, events."timestamp") < cutoffs.as_of
+    customer_id,
+    as_of,
+    EPOCH_US(as_of) - at_us AS age_us,
+    "plan_code"
+  FROM coded
+  JOIN (
+    SELECT
+      as_of
+    FROM (VALUES
+      (CAST('2024-02-15 00:00:00' AS TIMESTAMP)),
+      (CAST('2024-02-29 22:30:00' AS TIMESTAMP))) AS listed(as_of)
+  ) AS cutoffs
+    ON at_us < EPOCH_US(as_of) AND known_us < EPOCH_US(as_of)
 ), by_customer AS (
   SELECT
     customer_id,
     as_of,
-    CAST(MAX(age_us) AS DOUBLE) / 86400000000 AS tenure,
-    CAST(MAX(CASE WHEN "plan" = 'gold' THEN age_us END) AS DOUBLE) / 86400000000 AS tenure_plan_gold
+    MAX(age_us) AS tenure,
+    MAX(CASE WHEN "plan_code" = 1 THEN age_us END) AS tenure_plan_gold
   FROM history
   GROUP BY
     customer_id,
@@ -35,9 +41,9 @@ WITH cutoffs AS (
 )
 SELECT
   by_customer.customer_id,
-  by_customer.as_of,
-  by_customer.tenure,
-  by_customer.tenure_plan_gold
+  by_customer.as_of AS as_of,
+  CAST(by_customer.tenure AS DOUBLE) / 86400000000 AS tenure,
+  CAST(by_customer.tenure_plan_gold AS DOUBLE) / 86400000000 AS tenure_plan_gold
 FROM by_customer
 ORDER BY
   by_customer.customer_id,
