@@ -28,11 +28,10 @@ from crmml.features.expressions import (
 from crmml.features.filters import Filter, as_values, slug
 from crmml.features.needs import HISTORY, Aggregates
 from crmml.features.plan import Plan
+from crmml.features.rhythm import check_stat
 
 if TYPE_CHECKING:
     from crmml.data.log import InteractionLog
-
-STATS = ("orders", "lines", "items", "value")
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -60,10 +59,7 @@ class Basket(Aggregate):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.stat not in STATS:
-            raise ConfigError(
-                f"Basket: stat must be 'lines', 'items', 'value' or 'orders', not {self.stat!r}. Use stat='lines'."
-            )
+        check_stat("Basket", self.stat, ("lines", "items", "value", "orders"))
         if self.order is not None and (not isinstance(self.order, str) or not self.order):
             raise ConfigError(
                 f"Basket: order must be the name of an attribute, not {self.order!r}. Use order='order_id'."
@@ -112,7 +108,7 @@ class Basket(Aggregate):
         if self.stat == "items":
             order = column(AGE) if self.order is None else plan.value(self.order)
             return self._distinct(plan, order, plan.value("item_id"))
-        events = plan.events(self.filter)
+        events = plan.events(self.filter, "amount")
         amount = case([*events.inside(self.window_us), *self._in_order(plan)], plan.exact("amount"))
         return events.per_customer(exp.Sum(this=amount), f"sum_of_{self.name}")
 
