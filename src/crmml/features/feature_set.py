@@ -84,7 +84,7 @@ class FeatureSet(Definition):
         >>> log = cm.simulate_log(20, seed=1).log
         >>> print(cm.FeatureSet([cm.Count(event_type="purchase", window="30d")]).sql(log, "2024-06-01"))
         ... # doctest: +ELLIPSIS
-        WITH cutoffs AS (
+        WITH events AS (
         ...
         """
         from crmml.features.dialects import text_of
