@@ -13,6 +13,8 @@ from crmml.features.plan import Plan
 from crmml.spec import Definition
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from crmml.data.log import InteractionLog
 
 
@@ -76,6 +78,36 @@ class FeatureSet(Definition):
         """Raise a SchemaError where `log` lacks what a feature needs."""
         for feature in self.features:
             feature.check(log)
+
+    def describe(self, log: "InteractionLog | None" = None) -> "pd.DataFrame":
+        """What each column says, in words that are made from its definition.
+
+        Args:
+            log: with it, the features are checked against the log, and the unit of values that are taken from a
+                column as they are says whether they are texts or numbers.
+
+        Returns:
+            A frame with one row per column of the table: `column`, `definition` (the code that makes it), `words`,
+            `unit`, and `missing`: what it means where the column has no value.
+
+        Raises:
+            SchemaError: the log lacks what a feature needs.
+
+        >>> import crmml as cm
+        >>> features = cm.FeatureSet([cm.Count(event_type="purchase", window="90d")])
+        >>> for name, value in features.describe().iloc[0].items():
+        ...     print(f"{name}: {value}")
+        column: count_purchase_90d
+        definition: Count(event_type='purchase', window='90d')
+        words: number of purchases in the 90 days before the cutoff
+        unit: events
+        missing: never missing: 0 where there are none
+        """
+        from crmml.features.words import described
+
+        if log is not None:
+            self.check(log)
+        return described(self.features, log)
 
     def sql(self, log: "InteractionLog", as_of: "AsOf | Sequence[AsOf]", *, dialect: str = "duckdb") -> str:
         """The SQL text that builds these features from `log` as of one or many cutoffs.
