@@ -31,7 +31,11 @@ from crmml.features.plan import Plan
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class Recency(Aggregate):
-    """Days from the last event to the cutoff (small is good); missing where there is none.
+    """Days from the last event to the cutoff: small is recent.
+
+    Formula: as_of - t_n
+    Unit: days
+    Missing: no event matches
 
     >>> from crmml import Recency
     >>> Recency(event_type="view").name
@@ -48,7 +52,11 @@ class Recency(Aggregate):
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class Tenure(Aggregate):
-    """Days from the first event to the cutoff; missing where there is none.
+    """Days from the first event to the cutoff.
+
+    Formula: as_of - t_1
+    Unit: days
+    Missing: no event matches
 
     >>> from crmml import Tenure
     >>> Tenure().name
@@ -65,7 +73,11 @@ class Tenure(Aggregate):
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class Count(Aggregate):
-    """Number of events; 0 where there are none.
+    """Number of events.
+
+    Formula: n
+    Unit: events
+    Missing: never; 0 where no event matches
 
     >>> from crmml import Count
     >>> Count(event_type="purchase", window="90d").name
@@ -81,9 +93,13 @@ class Count(Aggregate):
 
 @dataclass(frozen=True, repr=False)
 class Sum(Aggregate):
-    """Sum of `column`, net of returns where they are negative; 0 where there are no values.
+    """Sum of `column`, net of returns where these are negative.
 
     Exact: each value is taken as a decimal of six places, so that the order of the rows does not matter.
+
+    Formula: x_1 + ... + x_m
+    Unit: that of `column`
+    Missing: never; 0 where no event has a value
 
     >>> from crmml import Sum
     >>> Sum("amount", window="365d").name
@@ -102,7 +118,11 @@ class Sum(Aggregate):
 
 @dataclass(frozen=True, repr=False)
 class Mean(Aggregate):
-    """Mean of `column`; missing where there are no values.
+    """Mean of `column`.
+
+    Formula: (x_1 + ... + x_m) / m
+    Unit: that of `column`
+    Missing: no event has a value
 
     >>> from crmml import Mean
     >>> Mean("amount", event_type="purchase").name
@@ -122,7 +142,11 @@ class Mean(Aggregate):
 
 @dataclass(frozen=True, repr=False)
 class Min(Aggregate):
-    """Least value of `column`; missing where there are no values.
+    """Least value of `column`.
+
+    Formula: min x_i
+    Unit: that of `column`
+    Missing: no event has a value
 
     >>> from crmml import Min
     >>> Min("amount", event_type="purchase", window="90d").name
@@ -141,7 +165,11 @@ class Min(Aggregate):
 
 @dataclass(frozen=True, repr=False)
 class Max(Aggregate):
-    """Greatest value of `column`; missing where there are no values.
+    """Greatest value of `column`.
+
+    Formula: max x_i
+    Unit: that of `column`
+    Missing: no event has a value
 
     >>> from crmml import Max
     >>> Max("amount", event_type="purchase", window="90d").name
@@ -160,7 +188,11 @@ class Max(Aggregate):
 
 @dataclass(frozen=True, repr=False)
 class Std(Aggregate):
-    """Sample standard deviation of `column` (divided by n - 1); missing with fewer than two values.
+    """Sample standard deviation of `column`.
+
+    Formula: sqrt(sum_i (x_i - mean)^2 / (m - 1))
+    Unit: that of `column`
+    Missing: fewer than two events have a value
 
     >>> from crmml import Std
     >>> Std("amount", event_type="purchase").name
@@ -184,7 +216,11 @@ class Std(Aggregate):
 
 @dataclass(frozen=True, repr=False)
 class NUnique(Aggregate):
-    """Number of distinct values of `column`; 0 where there are none.
+    """Number of distinct values of `column`.
+
+    Formula: |{x_1, ..., x_m}|
+    Unit: values
+    Missing: never; 0 where no event has a value
 
     >>> from crmml import NUnique
     >>> NUnique("item_id", event_type="view", window="30d").name
@@ -205,10 +241,14 @@ class NUnique(Aggregate):
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class Share(Aggregate):
-    """Share of the events that meet the filter; missing where there is nothing to have a share of.
+    """Share of the events that meet the filter.
 
-    With `channel` or `where`, the share of the events of that `event_type`; with `event_type` alone, the share of
-    all events in the window.
+    With `channel` or `where`, it is their share in the events of that `event_type`; with `event_type` alone, in all
+    events in the window.
+
+    Formula: n / N, where N events are in the window, of the same `event_type` where there is another filter too
+    Unit: share, 0 to 1
+    Missing: N is 0; 0 where N is not, but no event matches
 
     >>> from crmml import Share
     >>> Share(event_type="purchase", channel="web", window="90d").name
@@ -232,10 +272,14 @@ class Share(Aggregate):
 
 @dataclass(frozen=True, repr=False)
 class Latest(Aggregate):
-    """Value of `column` at the last event that has one; missing where none has.
+    """Value of `column` at the last event that has one.
 
     Attributes that change (plan, address, consent) are known as of the cutoff in this way. Of several values at
-    the same moment, the greatest is taken.
+    the same moment, the greatest is taken; numbers come as floats.
+
+    Formula: x_m
+    Unit: that of `column`
+    Missing: no event has a value
 
     >>> from crmml import Latest
     >>> Latest("plan").name

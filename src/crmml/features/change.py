@@ -26,10 +26,19 @@ from crmml.features.plan import Plan
 
 @dataclass(frozen=True, repr=False)
 class Trend(Aggregate):
-    """Least-squares slope over equal periods of the window: change per period of the count, or sum of `column`.
+    """Least-squares slope over equal periods of the window: how the count, or the sum of `column`, changes.
 
-    The periods are half-open, oldest first, `x = 0, 1, ..., periods - 1`; empty ones count as 0. As the slope
-    `12 / (K (K^2 - 1)) * sum_k (x_k - (K - 1) / 2) y_k` is linear in the events, it is a plain sum over them.
+    The periods are half open, oldest first; empty ones count as 0. As the slope is linear in the events, it is a
+    plain sum over them.
+
+    Formula: with the count or sum y_k of period k = 0, ..., K - 1, where K = `periods`:
+        12 / (K (K^2 - 1)) * sum_k (k - (K - 1) / 2) y_k
+    Unit: events, or the unit of `column`, per period
+    Missing: never; 0 where nothing matches
+
+    Args:
+        column: the amount to sum; None counts events.
+        periods: how many parts the window has, from 2 to 366; it has to divide the window.
 
     >>> from crmml import Trend
     >>> Trend(event_type="purchase", window="180d").name
@@ -76,11 +85,14 @@ class Trend(Aggregate):
 class Change(Aggregate):
     """This window against the one before it: the difference or the ratio of the counts, or sums of `column`.
 
-    With the count or sum `y_1` in `[as_of - window, as_of)` and `y_0` in `[as_of - 2 window, as_of - window)`, the
-    "difference" is `y_1 - y_0` and the "ratio" `y_1 / y_0`, missing where `y_0` is 0. No events, or no values, are a
-    count or sum of 0.
+    Formula: with the count or sum y_1 in [as_of - window, as_of) and y_0 in [as_of - 2 window, as_of - window):
+        "difference"  y_1 - y_0
+        "ratio"       y_1 / y_0
+    Unit: events, or the unit of `column`; none for "ratio"
+    Missing: never for "difference"; for "ratio" where y_0 is 0
 
     Args:
+        column: the amount to sum; None counts events.
         stat: "difference" or "ratio".
 
     >>> from crmml import Change

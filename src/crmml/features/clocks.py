@@ -21,10 +21,14 @@ PARTS = ("month", "weekday", "day_of_year")
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class HourShare(Aggregate):
-    """Share of the events at certain hours of the day; missing where there are no events.
+    """Share of the events at certain hours of the day.
 
     An event counts if the hour that the clocks of `timezone` show, from 0 to 23, is at least the first of `hours`
     and below the second. Where the first is greater, the hours run past midnight: (22, 6) is from 22:00 to 05:59.
+
+    Formula: |{i: first <= hour(t_i) < end}| / n
+    Unit: share, 0 to 1
+    Missing: no event matches
 
     Args:
         hours: the first hour, from 0 to 23, and the hour before which it ends, from 1 to 24.
@@ -67,7 +71,11 @@ class HourShare(Aggregate):
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class WeekdayShare(Aggregate):
-    """Share of the events on certain days of the week; missing where there are no events.
+    """Share of the events on certain days of the week.
+
+    Formula: |{i: weekday(t_i) in days}| / n
+    Unit: share, 0 to 1
+    Missing: no event matches
 
     Args:
         days: the days, in English, such as ["saturday", "sunday"]; or one of them.
@@ -122,8 +130,12 @@ class CutoffCalendar(Feature):
     It lets a model that is trained on many cutoffs know the season. With cutoffs from less than a year, or always on
     the same weekday, it tells a model nothing, or what it should not learn: so no preset holds it.
 
+    Formula: the calendar's month, weekday or day of the year of as_of
+    Unit: "month" 1 to 12; "weekday" 0 (Monday) to 6; "day_of_year" 1 to 366
+    Missing: never
+
     Args:
-        part: "month" (1 to 12), "weekday" (0 is Monday, 6 Sunday) or "day_of_year" (1 to 366).
+        part: "month", "weekday" or "day_of_year".
 
     >>> from crmml import CutoffCalendar
     >>> CutoffCalendar(part="weekday").name

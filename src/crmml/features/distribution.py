@@ -20,7 +20,13 @@ LOGARITHMS = "DECIMAL(38, 12)"
 
 @dataclass(frozen=True, repr=False)
 class Median(Aggregate):
-    """Median of `column`: its middle value, or the mean of the middle two; missing where there are no values.
+    """Median of `column`: its middle value, or the mean of the middle two.
+
+    Formula: with the values in order, x_(1) <= ... <= x_(m):
+        x_((m + 1) / 2)                        where m is odd
+        (x_(m / 2) + x_(m / 2 + 1)) / 2        where m is even
+    Unit: that of `column`
+    Missing: no event has a value
 
     >>> from crmml import Median
     >>> Median("amount", event_type="purchase").name
@@ -37,12 +43,15 @@ class Median(Aggregate):
 
 @dataclass(frozen=True, repr=False)
 class Quantile(Aggregate):
-    """The value of `column` below which a share `q` of its values lies; missing where there are no values.
+    """The value of `column` below which a share `q` of its values lies.
 
-    Of the `n` values in order, `x_0 <= ... <= x_(n-1)`, it is the one at position `(n - 1) q`, counted from 0;
-    between two positions it is interpolated linearly. This is what NumPy, pandas and R do by default.
+    Between two of the values it is interpolated linearly. This is what NumPy, pandas and R do by default.
 
-    Source: Hyndman and Fan, "Sample Quantiles in Statistical Packages", The American Statistician 50 (1996), type 7.
+    Formula: with the values in order, x_(0) <= ... <= x_(m - 1), and the position h = (m - 1) q:
+        x_(k) + (h - k) (x_(k + 1) - x_(k)),   where k = floor(h)
+    Unit: that of `column`
+    Missing: no event has a value
+    Source: Hyndman and Fan, "Sample Quantiles in Statistical Packages", The American Statistician 50 (1996), type 7
 
     Args:
         q: the share, above 0 and below 1.
@@ -80,13 +89,15 @@ def _quantile(of: Median | Quantile, plan: Plan, function: type[exp.Func], *argu
 
 @dataclass(frozen=True, repr=False)
 class Entropy(Aggregate):
-    """How evenly events spread over the values of `column`: their entropy in nats, 0 where all have the same value.
+    """How evenly events spread over the values of `column`: their entropy, 0 where all have the same value.
 
-    `-sum_v p_v ln p_v`, where `p_v` is the share of the value `v` in the events that have one; at most the logarithm
-    of the number of distinct values. Missing where no event has a value. A text, number or other value counts as it
-    is, not by its size.
+    It is at most the logarithm of the number of distinct values. A text, number or other value counts as it is, not
+    by its size.
 
-    Source: Shannon, "A Mathematical Theory of Communication", Bell System Technical Journal 27 (1948).
+    Formula: -sum_v p_v ln p_v, where p_v is the share of the value v in the events that have one
+    Unit: nats
+    Missing: no event has a value
+    Source: Shannon, "A Mathematical Theory of Communication", Bell System Technical Journal 27 (1948)
 
     >>> from crmml import Entropy
     >>> Entropy("channel", window="365d").name
@@ -115,9 +126,11 @@ class Entropy(Aggregate):
 
 @dataclass(frozen=True, repr=False)
 class TopShare(Aggregate):
-    """Share of the events that have the most frequent value of `column`, of the events that have a value.
+    """Share of the events that have the most frequent value of `column`, in the events that have a value.
 
-    Above 0, and 1 where all have the same value; missing where no event has a value.
+    Formula: max_v n_v / m, where n_v events have the value v
+    Unit: share, above 0; 1 where all have the same value
+    Missing: no event has a value
 
     >>> from crmml import TopShare
     >>> TopShare("item_id", event_type="purchase", window="365d").name
@@ -139,7 +152,9 @@ class TopShare(Aggregate):
 class RepeatShare(Aggregate):
     """Share of the distinct values of `column` with at least two events: of the items bought, those bought again.
 
-    Missing where no event has a value.
+    Formula: |{v: n_v >= 2}| / |{v: n_v >= 1}|, where n_v events have the value v
+    Unit: share, 0 to 1
+    Missing: no event has a value
 
     >>> from crmml import RepeatShare
     >>> RepeatShare("item_id", event_type="purchase").name
@@ -160,9 +175,14 @@ class RepeatShare(Aggregate):
 
 @dataclass(frozen=True, repr=False)
 class TopValue(Aggregate):
-    """The most frequent value of `column`; of several that are equally frequent, the greatest.
+    """The most frequent value of `column`.
 
-    Missing where no event has a value. Texts are compared by their code points; numbers come as floats.
+    Of several that are equally frequent, it is the greatest. Texts are compared by their code points; numbers come
+    as floats.
+
+    Formula: max {v: n_v = max_w n_w}, where n_v events have the value v
+    Unit: that of `column`
+    Missing: no event has a value
 
     >>> from crmml import TopValue
     >>> TopValue("channel", event_type="purchase", window="365d").name
@@ -207,9 +227,13 @@ class Tops:
 
 @dataclass(frozen=True, repr=False)
 class First(Aggregate):
-    """Value of `column` at the first event that has one: how it began; missing where none has.
+    """Value of `column` at the first event that has one: how it began.
 
     Of several values at the same moment, the greatest is taken; numbers come as floats.
+
+    Formula: x_1
+    Unit: that of `column`
+    Missing: no event has a value
 
     >>> from crmml import First
     >>> First("channel").name

@@ -46,10 +46,14 @@ def check_stat(owner: str, stat: str, known: tuple[str, ...]) -> None:
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class DaysActive(Aggregate):
-    """Number of calendar days with at least one event; 0 where there are none.
+    """Number of calendar days with at least one event.
 
     The days are those of `timezone`, from midnight to midnight of its clocks. A window that starts within a day
     counts that day if there is an event in the part of it that lies in the window.
+
+    Formula: |{day(t_1), ..., day(t_n)}|
+    Unit: days
+    Missing: never; 0 where no event matches
 
     Args:
         timezone: the IANA zone whose calendar counts. UTC is cheaper than any other.
@@ -96,9 +100,14 @@ class DaysActive(Aggregate):
 class Sessions(Aggregate):
     """Visits made of events: how many, how many minutes they last, or how many events they have, on average.
 
-    A session ends where the time to the next event is longer than `gap`. "count" is their number, 0 where there are
-    none. "length" is the mean time in minutes from the first to the last event of a session (0 for a session of one
-    event), "events" the mean number of events; both are missing where there are none.
+    A session ends where the time to the next event is longer than `gap`. A session of one event has the length 0.
+
+    Formula: with S = 1 + |{i: t_(i+1) - t_i > gap}| sessions:
+        "count"   S
+        "length"  sum of the times t_(i+1) - t_i that are not longer than gap, / S
+        "events"  n / S
+    Unit: sessions for "count", minutes for "length", events for "events"
+    Missing: no event matches; "count" is 0 instead
 
     Args:
         stat: "count", "length" or "events".
@@ -143,10 +152,16 @@ class Sessions(Aggregate):
 class Gap(Aggregate):
     """Days between consecutive events inside the window: how long a customer usually waits, and waited last.
 
-    "mean", "std" (the sample standard deviation) and "median" (of two in the middle, their mean) are over all gaps,
-    "last" is the one between the last two events. "last_to_mean" is the last divided by the mean: above 1 where a
-    customer has slowed down. Events at the same moment have a gap of 0. Missing with fewer than two events ("std":
-    three), and "last_to_mean" where the mean is 0.
+    Events at the same moment have a gap of 0. "last_to_mean" is above 1 where a customer has slowed down.
+
+    Formula: with the gaps g_i = t_(i+1) - t_i:
+        "mean"          sum_i g_i / (n - 1) = (t_n - t_1) / (n - 1)
+        "std"           sqrt(sum_i (g_i - mean)^2 / (n - 2))
+        "median"        the gap in the middle, or the mean of the middle two
+        "last"          t_n - t_(n-1)
+        "last_to_mean"  last / mean
+    Unit: days; none for "last_to_mean"
+    Missing: fewer than two events match, for "std" fewer than three; for "last_to_mean" also where the mean is 0
 
     Args:
         stat: "mean", "std", "median", "last" or "last_to_mean".
@@ -214,7 +229,11 @@ class Gap(Aggregate):
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class TimeTo(Aggregate):
-    """Days from the first event to the `nth`: how soon a customer came back; missing with fewer events.
+    """Days from the first event to the `nth`: how soon a customer came back.
+
+    Formula: t_nth - t_1
+    Unit: days
+    Missing: fewer than `nth` events match
 
     Args:
         nth: which event, from 2; 2 is the one after the first.
@@ -246,11 +265,17 @@ class TimeTo(Aggregate):
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class Streak(Aggregate):
-    """Number of periods in a row with at least one event; 0 where there are none.
+    """Number of periods in a row with at least one event.
 
     The periods are counted back from the cutoff: with `every="7d"` the first is the last seven days before it, half
     open like a window. "current" is how many in a row, from that first one on, have events; "longest" is the longest
     row there is.
+
+    Formula: with the periods P_k = [as_of - (k + 1) every, as_of - k every), k = 0, 1, ...:
+        "current"  the number of periods before the first one without events
+        "longest"  the greatest number of consecutive periods that all have events
+    Unit: periods
+    Missing: never; 0 where no event matches
 
     Args:
         every: the length of a period.
