@@ -1,13 +1,12 @@
 """Baskets, returns, conversions, and ratios of other features: what several events say together."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from sqlglot import exp
 
 from crmml.data.sql import is_there
-from crmml.data.steps import Step
 from crmml.data.time import parse_duration
 from crmml.errors import ConfigError, SchemaError
 from crmml.features.aggregate import Aggregate, Feature
@@ -18,15 +17,13 @@ from crmml.features.expressions import (
     case,
     column,
     count,
-    group,
     minus,
     number,
     or_zero,
     ratio,
-    within,
 )
 from crmml.features.filters import Filter, as_values, slug
-from crmml.features.needs import HISTORY, Aggregates
+from crmml.features.followed import Followed
 from crmml.features.plan import Plan
 from crmml.features.rhythm import check_stat
 
@@ -39,9 +36,15 @@ class Basket(Aggregate):
     """What an order is like on average: its lines, its distinct items or its value; or the number of orders.
 
     The matching events with the same value of the attribute `order` are one order (events without a value belong to
-    none); where `order` is not given, the events at the same moment are. "orders" counts them, 0 where there are
-    none. The others divide by that number, and are missing where it is 0: "lines" the events, "items" the distinct
-    `item_id` of each order, "value" the sum of `amount`, exact and net of returns.
+    none); where `order` is not given, the events at the same moment are. Values are exact, and net of returns.
+
+    Formula: with the number of orders K:
+        "orders"  K
+        "lines"   events of the orders / K
+        "items"   sum over the orders of their distinct `item_id` / K
+        "value"   sum of `amount` over the orders / K
+    Unit: orders, events, items, or that of `amount`
+    Missing: there is no order; "orders" is 0 instead
 
     Args:
         stat: "lines", "items", "value" or "orders".
@@ -131,12 +134,17 @@ class Basket(Aggregate):
 
 @dataclass(frozen=True, repr=False)
 class ReturnRate(Aggregate):
-    """How much of what was bought came back: returns divided by purchases; missing where nothing was bought.
+    """How much of what was bought came back: returns divided by purchases.
 
     Returns are the events of the type `returned`, whenever their purchase was, with the same `channel`, `where` and
-    `window`. Without `column` the events are counted; with it, the size of the sum of the returns is divided by the
-    sum of the purchases. With `returned=None` returns are the events of `event_type` whose `column` is negative: the
-    sum of the negative values, without its sign, is divided by the sum of the positive ones.
+    `window`; with `returned=None` they are the events of `event_type` whose `column` is negative.
+
+    Formula: by type, without and with `column`; by sign:
+        number of returns / n
+        |sum of `column` over the returns| / sum of `column` over the events
+        |sum of the negative x_i| / sum of the positive x_i
+    Unit: ratio; 1 where as much came back as was bought
+    Missing: what it is divided by is 0
 
     Args:
         column: the amount or quantity to sum.
@@ -204,13 +212,15 @@ class ReturnRate(Aggregate):
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class ConversionRate(Aggregate):
-    """Share of the events that an event of the type `to` follows in time; missing where there are no events.
+    """Share of the events that an event of the type `to` follows in time.
 
-    An event at the time t counts as converted where the log shows, before the cutoff, an event of the type `to` in
-    `[t, t + within)`. With `on`, only one with the same value of that column counts: the item that was viewed is the
-    item that is bought. `channel`, `where` and `window` choose the events that may convert, not what they convert to.
+    With `on`, only an event with the same value of that column follows: the item that was viewed is the item that is
+    bought. `channel`, `where` and `window` choose the events that may convert, not what they convert to. An event
+    younger than `within` may still convert after the cutoff, which the share cannot know.
 
-    An event younger than `within` may still convert after the cutoff, which the share cannot know.
+    Formula: |{i: an event of the type `to` is in [t_i, t_i + within), and before as_of}| / n
+    Unit: share, 0 to 1
+    Missing: no event matches
 
     Args:
         to: the event type that has to follow, or a list of types.
@@ -282,51 +292,17 @@ class ConversionRate(Aggregate):
         return ratio(or_zero(followed.aggregates.add(converted, self.name)), n)
 
 
-class Followed:
-    """Events, each with the age of the next event of a goal: `next_us`, NULL where none follows before the cutoff."""
-
-    def __init__(self, plan: Plan, goal: Filter, on: str | None) -> None:
-        self._plan = plan
-        self._goal = goal
-        self._on = [] if on is None else [plan.value(on)]
-        self._name = plan.step_name("followed")
-        self._asked: dict[tuple[Filter, int | None], None] = {}
-        self.side = f"{self._name}_by_customer"
-        self.aggregates = Aggregates(self.side)
-
-    def inside(self, filter_: Filter, window_us: int | None) -> list[exp.Expr]:
-        """That an event meets a filter and lies in a window."""
-        self._asked[filter_, window_us] = None
-        return self._plan.conditions(filter_, window_us)
-
-    def steps(self) -> Iterable[Step]:
-        goal = self._plan.flags(self._goal)
-        # From the cutoff back to the event: the oldest goal that is not older, events of the same moment included.
-        back = exp.Order(expressions=[exp.Ordered(this=column(AGE))])
-        following = exp.Window(
-            this=exp.Max(this=case(goal, column(AGE))),
-            partition_by=[*self._plan.keys, *(value.copy() for value in self._on)],
-            order=back,
-        )
-        conditions = (flag for filter_, _ in self._asked for flag in self._plan.flags(filter_))
-        compared = dict.fromkeys(name for flag in conditions for name in flag.find_all(exp.Column))
-        rows = exp.select(*self._plan.keys, column(AGE), *compared, exp.alias_(following, "next_us"))
-        rows = rows.from_(HISTORY).where(*self._rows(goal), *(is_there(value.copy()) for value in self._on))
-        yield Step(self._name, rows)
-        yield Step(self.side, group(self._name, self._plan.keys, self.aggregates.selected()))
-
-    def _rows(self, goal: list[exp.Expr]) -> list[exp.Expr]:
-        """That an event is a goal, or one that may convert; what follows an event in a window lies in it too."""
-        starts = dict.fromkeys(filter_ for filter_, _ in self._asked)
-        either = [exp.and_(*goal, copy=True), *(exp.and_(*self._plan.flags(start)) for start in starts)]
-        windows = [window_us for _, window_us in self._asked]
-        longest = None if None in windows else max(us for us in windows if us is not None)
-        return [exp.or_(*either), *within(longest)]
-
-
 @dataclass(frozen=True, repr=False)
 class Ratio(Feature):
-    """One feature divided by another; missing where the other is 0, or one of them is missing.
+    """One feature divided by another.
+
+    Formula: numerator / denominator
+    Unit: that of the numerator per that of the denominator
+    Missing: the denominator is 0, or one of them is missing
+
+    Args:
+        numerator: a feature of one column that is a number.
+        denominator: another.
 
     >>> from crmml import Count, Ratio
     >>> bought, viewed = (Count(event_type=kind, window="90d") for kind in ("purchase", "view"))
