@@ -1,5 +1,6 @@
 """A log in its roles: zones, ids, CSV, cleaning, the closed engine."""
 
+import copy
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -234,4 +235,22 @@ def test_a_log_prints_as_what_it_was_made_from() -> None:
     assert repr(log_of().clean(cm.DropMissing("customer_id"))) == (
         "InteractionLog(4 rows in memory, customer_id='u', timestamp='t', event_type='k', item_id='sku', "
         "amount='a').clean(DropMissing('customer_id'))"
+    )
+
+
+def test_a_log_that_is_copied_is_itself() -> None:
+    log = log_of()
+    assert copy.deepcopy({"log": log})["log"] is log
+    assert copy.copy(log).events().equals(log.events())
+
+
+def test_events_without_columns_and_with_what_cannot_be_read_are_refused() -> None:
+    with pytest.raises(cm.ConfigError) as caught:
+        log_of().events([])
+    assert str(caught.value) == "InteractionLog.events: the list of columns is empty. Leave it out for all of them."
+    with pytest.raises(cm.DataError) as failed:
+        log_of().clean(cm.Keep("amount", values=["web"])).events()
+    assert str(failed.value) == (
+        "InteractionLog: the log cannot be read: Conversion Error: Could not convert string 'web' to DOUBLE. "
+        "Check the files or the frame."
     )

@@ -1,5 +1,6 @@
 """Bad input to features: one typed error each, compared whole; and names and values that try to be SQL."""
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -102,9 +103,20 @@ DEFINITIONS: dict[str, tuple[Any, str]] = {
         lambda: cm.Trend(window="3d", periods=7),
         "Trend: window '3d' does not divide into 7 equal periods. Use a multiple, for example window='210d'.",
     ),
-    "a statistic that gaps lack": (
-        lambda: cm.Gap(stat="median"),
-        "Gap: stat must be 'mean' or 'std', not 'median'. Use stat='mean'.",
+    "a number that no column can hold": (
+        lambda: cm.Count(where={"level": float("inf")}),
+        "Count: where compares 'level' with inf, which no event equals. Use a finite number, for example "
+        "where={'level': 1}.",
+    ),
+    "no number": (
+        lambda: cm.Share(where={"level": [1, float("nan")]}),
+        "Share: where compares 'level' with nan, which no event equals. Use a finite number, for example "
+        "where={'level': 1}.",
+    ),
+    "a number of too many digits": (
+        lambda: cm.Count(where={"level": 10**400}),
+        "Count: where compares 'level' with a number of 1,329 bits, which no event equals. Use a finite number, for "
+        "example where={'level': 1}.",
     ),
 }
 REQUESTS: dict[str, tuple[type[cm.CrmmlError], Any, str]] = {
@@ -204,11 +216,6 @@ REQUESTS: dict[str, tuple[type[cm.CrmmlError], Any, str]] = {
         lambda: built(cm.Count(where={"plan": "\ud800"})),
         "the text '\\ud800' contains half a character, which UTF-8 cannot hold. Remove it.",
     ),
-    "an infinite value to compare with": (
-        cm.ConfigError,
-        lambda: built(cm.Count(where={"level": float("inf")})),
-        "the value inf cannot be compared with a column. Use a finite number.",
-    ),
     "nobody in the population": (
         cm.DataError,
         lambda: cm.build_dataset(LOG, [cm.Count()], cm.Churn("1d", active_within="1d"), "2024-02-15"),
@@ -243,6 +250,13 @@ def test_large_amounts_are_exact(amount: float) -> None:
     assert first["sum_amount"] == 1.5 * amount
     assert first["std_amount"] == pytest.approx(amount / 2 * 0.5**0.5, rel=1e-15)
     assert first["trend_amount_180d_by_2"] == 1.5 * amount  # both fall into the second half
+
+
+@pytest.mark.parametrize("number", [10**60, -(10**60), 1e60, Decimal("1E+60"), 2**127, 2**127 - 1, 2**53 + 1, 0.1, True])
+def test_any_number_can_be_compared(number: Any) -> None:
+    """Beyond 128 bits only a double can be equal; the nearest one is."""
+    log = log_with(level=[float(number), -1.5, float(number), None])
+    assert built(cm.Count(where={"level": [number, 17]}), log=log).iloc[:, 0].tolist() == [1, 1]
 
 
 # Names and values that try to be SQL ----------------------------------------------------------------------------

@@ -205,7 +205,7 @@ def test_next_items_are_those_of_the_horizon_once_each() -> None:
     [
         (
             lambda: cm.Interactions(weights={"purchase": 0}),
-            "Interactions: weights['purchase'] must be a positive number, not 0. Use for example 1.0.",
+            "Interactions: weights['purchase'] must be a positive number up to 1e+100, not 0. Use for example 1.0.",
         ),
         (
             lambda: cm.Interactions(weights=["purchase"]),

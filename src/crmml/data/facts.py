@@ -1,5 +1,7 @@
 """The facts of a log that every table needs, read in one pass; and what makes a log unusable."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, cast
@@ -61,6 +63,15 @@ def now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
+@contextmanager
+def readable() -> Iterator[None]:
+    """Where the engine fails, a DataError that says of what."""
+    try:
+        yield
+    except EngineError as error:
+        raise DataError(f"InteractionLog: the log cannot be read: {error}. Check the files or the frame.") from error
+
+
 def read_facts(log: "InteractionLog") -> Facts:
     """One pass over the events of `log`."""
     typed = log.roles.knows("event_type")
@@ -81,10 +92,8 @@ def read_facts(log: "InteractionLog") -> Facts:
         .from_(EVENTS)
         .group_by(exp.Literal.number(1))
     )
-    try:
+    with readable():
         rows = log.engine.rows(chain(steps, query))
-    except EngineError as error:
-        raise DataError(f"InteractionLog: the log cannot be read: {error}. Check the files or the frame.") from error
     firsts = [row["first"] for row in rows if row["first"] is not None]
     lasts = [row["last"] for row in rows if row["last"] is not None]
     counts = sorted(

@@ -11,7 +11,7 @@ from sqlglot import exp
 
 from crmml.data.cleaning import CleaningStep, KeepBetween
 from crmml.data.column_types import FLOATS, NUMBERS, ZONED, check_types, is_number, is_text
-from crmml.data.facts import Facts, read_facts, require_usable
+from crmml.data.facts import Facts, read_facts, readable, require_usable
 from crmml.data.roles import COLUMN_ROLES, ID_ROLES, TIME_ROLES, Constant, Roles
 from crmml.data.sources import LOG, Opened, open_source
 from crmml.data.sql import name_of, named
@@ -287,9 +287,13 @@ class InteractionLog:
         """The cleaned events as an Arrow table with the columns `names` (all by default), time in UTC."""
         for name in names or ():
             self.require(name, "InteractionLog.events")
+        if names is not None and not names:
+            raise ConfigError("InteractionLog.events: the list of columns is empty. Leave it out for all of them.")
         steps = self.steps(self.names if names is None else names)
         query = exp.select(*(name_of(name) for name in (names or self.names))).from_(EVENTS)
-        return self.engine.arrow(chain(steps, query))
+        with readable():
+            events: pa.Table = self.engine.arrow(chain(steps, query))
+        return events
 
     def check(
         self,
@@ -378,6 +382,9 @@ class InteractionLog:
                 "rows_after": left[1:],
             }
         )
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self  # nothing in it changes, and its connection cannot be copied
 
     def __repr__(self) -> str:
         if self._opened.prepared is not None:

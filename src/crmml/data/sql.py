@@ -12,6 +12,8 @@ from crmml.errors import ConfigError
 
 # Our own names that need no quotes; every name that a user chose is quoted.
 _PLAIN = ("customer_id", "event_type", "item_id", "amount", "quantity", "channel", "event_id", "recorded_at")
+# Above it, SQL has no integers.
+LARGEST_INTEGER = 2**127
 
 
 def name_of(column: str, table: str | None = None) -> exp.Column:
@@ -36,6 +38,14 @@ def is_there(value: exp.Expr) -> exp.Expr:
     return exp.Not(this=exp.Is(this=value, expression=exp.null()))
 
 
+def can_be_compared(number: float | Decimal) -> bool:
+    """Whether a column of numbers can hold a number: it is finite, and not above the greatest double."""
+    try:
+        return isfinite(float(number))
+    except (OverflowError, ValueError):  # of integers; of a signalling NaN
+        return False
+
+
 def literal(value: Any) -> exp.Expr:
     """A text, number or truth value as a SQL literal.
 
@@ -45,9 +55,9 @@ def literal(value: Any) -> exp.Expr:
     if isinstance(value, bool):
         return exp.true() if value else exp.false()
     if isinstance(value, (int, float, Decimal)):
-        if not isfinite(value):
-            raise ConfigError(f"the value {value!r} cannot be compared with a column. Use a finite number.")
-        return exp.convert(value)
+        if not can_be_compared(value):
+            raise ConfigError(f"the value {value!r:.40} cannot be compared with a column. Use a finite number.")
+        return exp.convert(value if -LARGEST_INTEGER < value < LARGEST_INTEGER else float(value))
     if isinstance(value, str):
         if "\0" in value:
             raise ConfigError(f"the text {value!r} contains a NUL character, which SQL cannot hold. Remove it.")

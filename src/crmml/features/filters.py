@@ -4,8 +4,10 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
+from crmml.data.sql import can_be_compared
 from crmml.errors import ConfigError
 
 Values = str | Sequence[str] | None
@@ -69,6 +71,17 @@ def check_filter(owner: str, event_type: Values, channel: Values, where: Where) 
                 f"{owner}: where compares {column!r} with {value!r}, which no event equals. "
                 f"Use a value, for example where={{{column!r}: 'gold'}}."
             )
+        for each in as_values(value):
+            if isinstance(each, (int, float, Decimal)) and not can_be_compared(each):
+                raise ConfigError(
+                    f"{owner}: where compares {column!r} with {_shown(each)}, which no event equals. "
+                    f"Use a finite number, for example where={{{column!r}: 1}}."
+                )
+
+
+def _shown(number: float | Decimal) -> str:
+    """A number that may have more digits than Python writes."""
+    return f"a number of {number.bit_length():,} bits" if isinstance(number, int) else repr(number)
 
 
 def slug(value: Any) -> str:

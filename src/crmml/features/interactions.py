@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from sqlglot import exp
 
+from crmml.data.facts import readable
 from crmml.data.sql import is_there
 from crmml.data.steps import Step, chain
 from crmml.data.time import AsOf, moments_of, parse_duration
@@ -22,6 +23,9 @@ from crmml.spec import Definition
 
 if TYPE_CHECKING:
     from crmml.data.log import InteractionLog
+
+# A weight above it could be infinite where events are added up.
+MOST = 1e100
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -49,9 +53,10 @@ class Interactions(Definition):
                 f"Interactions: weights must be a mapping, not {self.weights!r}. Use weights={{'purchase': 1}}."
             )
         for kind, weight in (self.weights or {}).items():
-            if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 < weight < float("inf"):
+            if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 < weight <= MOST:
                 raise ConfigError(
-                    f"Interactions: weights[{kind!r}] must be a positive number, not {weight!r}. Use for example 1.0."
+                    f"Interactions: weights[{kind!r}] must be a positive number up to {MOST:g}, not {weight!r:.40}. "
+                    "Use for example 1.0."
                 )
         for name in ("window", "half_life"):
             if getattr(self, name) is not None:
@@ -72,7 +77,7 @@ class Interactions(Definition):
         weight: exp.Expr = number(1)
         if self.weights is not None:
             flags = ((plan.flags(Filter.of(event_type=kind)), value) for kind, value in self.weights.items())
-            weight = exp.Case(ifs=[exp.If(this=exp.and_(*flag), true=number(value)) for flag, value in flags])
+            weight = exp.Case(ifs=[exp.If(this=exp.and_(*flag), true=number(float(value))) for flag, value in flags])
         if self.half_life is None:
             return as_double(weight)
         age = exp.Div(this=as_double(column(AGE)), expression=number(parse_duration(self.half_life)))
@@ -148,6 +153,7 @@ def _sorted(log: "InteractionLog", plan: Plan, query: exp.Select, steps: list[St
     if not any(found.alias_or_name == "as_of" for found in query.selects):
         query = query.select(exp.alias_(plan.as_of(), "as_of"))
     query = query.order_by(*(column(name) for name in names))
-    frame: pd.DataFrame = log.engine.arrow(chain([*plan.coded_steps(), *steps], query)).to_pandas()
+    with readable():
+        frame: pd.DataFrame = log.engine.arrow(chain([*plan.coded_steps(), *steps], query)).to_pandas()
     frame["as_of"] = frame["as_of"].dt.tz_localize("UTC").dt.as_unit("us")
     return frame[[*names, *(name for name in frame.columns if name not in names)]]
