@@ -20,6 +20,8 @@ from sqlglot import exp
 from crmml.errors import ConfigError, CrmmlError, DataError
 
 DIALECT = "duckdb"
+# Of another version the hash of a customer may be another.
+VERSION = duckdb.__version__
 
 
 class EngineError(CrmmlError):

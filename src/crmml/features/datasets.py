@@ -11,7 +11,7 @@ from crmml.errors import ConfigError, DataError
 from crmml.features.aggregate import Feature
 from crmml.features.checks import check_event_types
 from crmml.features.feature_set import FeatureSet
-from crmml.features.outputs import Categories, Shape, To, check_to, converted, write_parquet
+from crmml.features.outputs import Categories, Shape, To, check_out, check_to, converted, write_parquet
 from crmml.features.presets import as_feature_set
 from crmml.features.table import LABEL, Table
 from crmml.features.targets import Population, Target
@@ -125,18 +125,21 @@ def build_features(
         raise ConfigError("build_features: out is written by the embedded engine. Leave out engine, or out.")
     feature_set = as_feature_set(features, log)
     cutoffs = moments_of(as_of)
+    shape = Shape(float32=float32, categories=categories)
     feature_set.check(log)
+    if out is not None:
+        check_out(out)
+    table = Table(log, feature_set, cutoffs, population, engine=engine, shape=shape)
+    table.check_shape()
     log.require_usable()
     check_cutoffs(log, cutoffs)
     if known_event_types:
         check_known(log, feature_set)
         if population is not None:
             check_event_types(population.filter, log, repr(population))
-    shape = Shape(float32=float32, categories=categories)
-    table = Table(log, feature_set, cutoffs, population, engine=engine, shape=shape)
-    return (
-        converted(table.arrow(progress=progress), to) if out is None else write_parquet(table, out, progress=progress)
-    )
+    if out is not None:
+        return write_parquet(table, out, progress=progress)
+    return converted(table.arrow(progress=progress), to)
 
 
 def build_dataset(

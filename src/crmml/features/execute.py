@@ -52,6 +52,7 @@ def pieces(
     cutoffs: Sequence[pd.Timestamp],
     *,
     until: pd.Timestamp,
+    shares: int | None = None,
     done: Callable[[int, pd.Timestamp], bool] | None = None,
 ) -> Iterator[Piece]:
     """The table, piece by piece: the same pieces, in the same order, for the same log and memory limit.
@@ -61,11 +62,12 @@ def pieces(
         text_of: the text of the table as of one cutoff.
         cutoffs: the cutoffs.
         until: no event at or after this moment is read.
+        shares: into how many shares the customers of an unprepared log are divided, where that is known already.
         done: whether a piece is there already; it is left out.
     """
     texts = {as_of: text_of(as_of) for as_of in cutoffs}
     coded = texts[cutoffs[0]].until_coded()
-    for share in shares_of(log, coded):
+    for share in shares_of(log, coded, shares):
         wanted = [as_of for as_of in cutoffs if not (done and done(share.number, as_of))]
         if not wanted:
             continue
@@ -78,13 +80,14 @@ def pieces(
             log.engine.drop_table(table)
 
 
-def shares_of(log: "InteractionLog", coded: exp.Select) -> list[Share]:
-    """How the customers of `log` are divided: by its buckets, or by what `coded` takes of the memory."""
+def shares_of(log: "InteractionLog", coded: exp.Select, of: int | None = None) -> list[Share]:
+    """How the customers of `log` are divided: by its buckets, `of` so many, or by what `coded` takes of the memory."""
     files = log.bucket_files
     if files is not None:
         return [Share(number, len(files), parquet([file])) for number, file in enumerate(files)]
-    size = log.facts.rows * len(coded.selects) * BYTES_PER_VALUE
-    of = max(1, -int(-size // (log.engine.memory_limit * SHARE_OF_MEMORY)))
+    if of is None:
+        size = log.facts.rows * len(coded.selects) * BYTES_PER_VALUE
+        of = max(1, -int(-size // (log.engine.memory_limit * SHARE_OF_MEMORY)))
     return [Share(number, of) for number in range(of)]
 
 

@@ -61,15 +61,27 @@ class Table:
         """Into how many shares the customers are divided."""
         return len(shares_of(self.log, self.text(self.cutoffs[:1]).until_coded()))
 
+    def check_shape(self) -> None:
+        """Raise a ConfigError where the table cannot have its shape, before anything is built."""
+        self.shape.check(self.features.names)
+        if self.shape.categories:
+            with self._explained():
+                none = self.log.engine.arrow(self.text(self.cutoffs[:1]).whole().limit(0))
+            self.shape.check_types(none.schema)
+
     def pieces(
-        self, *, done: Callable[[int, pd.Timestamp], bool] | None = None, progress: bool | None = None
+        self,
+        *,
+        shares: int | None = None,
+        done: Callable[[int, pd.Timestamp], bool] | None = None,
+        progress: bool | None = None,
     ) -> Iterator[Piece]:
         """The table piece by piece, without those that are `done` already."""
         from tqdm import tqdm
 
         until = self.cutoffs[-1] + (self.target.reach if self.target else pd.Timedelta(0))
         disable = None if progress is None else not progress
-        found = pieces(self.log, lambda as_of: self.text([as_of]), self.cutoffs, until=until, done=done)
+        found = pieces(self.log, lambda as_of: self.text([as_of]), self.cutoffs, until=until, shares=shares, done=done)
         with self._explained(), tqdm(desc="features", leave=False, disable=disable) as bar:
             for piece in found:
                 bar.total = piece.of * len(self.cutoffs)
@@ -78,7 +90,6 @@ class Table:
 
     def arrow(self, *, progress: bool | None = None) -> pa.Table:
         """All rows, sorted by customer and cutoff."""
-        self.shape.check(self.features.names)
         if self.engine is not None:
             return self.shape.of(self._on(self.engine))
         found = [self.shape.of(piece.table) for piece in self.pieces(progress=progress)]
