@@ -156,9 +156,9 @@ def test_what_is_finished_is_not_written_again(
 ) -> None:
     real, calls = module.write_sorted, []
 
-    def interrupted_third(piece: Path, *args: Any, **limits: Any) -> int:
+    def interrupted_third(piece: Path, *args: Any) -> int:
         calls.append(piece.name)
-        return real(piece, *args, **limits) if len(calls) != 3 else interrupted()
+        return real(piece, *args) if len(calls) != 3 else interrupted()
 
     monkeypatch.setattr(module, "write_sorted", interrupted_third)
     with pytest.raises(KeyboardInterrupt):

@@ -1,8 +1,8 @@
 """How a prepared log is written: in which order, by whom, and with a bar."""
 
-import re
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -11,6 +11,7 @@ import pytest
 
 import crmml as cm
 from crmml.data import buckets as layout
+from crmml.data import prepared as module
 from tests.data.small_logs import ROLES, multiset, rows
 
 
@@ -57,10 +58,30 @@ def test_times_too_far_apart_for_one_number_are_sorted_too(tmp_path: Path) -> No
     assert [tuple(row.values()) for row in written] == sorted(keys)
 
 
-def test_the_bar_counts_every_event_twice(
+def test_there_is_a_bar_where_it_is_asked_for(
     tmp_path: Path, log: cm.InteractionLog, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    log.prepare(tmp_path / "silent")
+    log.prepare(tmp_path / "by default")  # where standard error is no terminal
+    log.prepare(tmp_path / "never", progress=False)
     assert capsys.readouterr().err == ""
     log.prepare(tmp_path / "shown", progress=True)
-    assert re.search(r"prepare: 100%\|.*\| 800/800 ", capsys.readouterr().err)
+    assert "prepare:   0%|          | 0.00/800 " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("buckets", [1, 4])
+def test_the_bar_counts_every_event_when_it_is_divided_and_when_it_is_sorted(
+    tmp_path: Path, log: cm.InteractionLog, monkeypatch: pytest.MonkeyPatch, buckets: int
+) -> None:
+    counted: list[int] = []
+    real = module._bar
+
+    def counting(total: int, progress: bool | None) -> Any:
+        bar = real(total, progress)
+        monkeypatch.setattr(bar, "update", counted.append)
+        return bar
+
+    monkeypatch.setattr(module, "_bar", counting)
+    log.prepare(tmp_path, buckets=buckets)
+    assert counted[0] == 400  # one batch, then the buckets
+    assert len(counted) == 1 + buckets
+    assert sum(counted) == 800

@@ -217,8 +217,7 @@ def _write(log: InteractionLog, folder: Path, manifest: Manifest, progress: bool
             name, piece = _name(number), piece_of(pieces, number)
             if name not in manifest.files and piece.exists():
                 with atomic_file(folder / name) as temporary:
-                    limits = {"threads": log.engine.threads, "memory_limit": log.engine.limit}
-                    rows = write_sorted(piece, temporary, **limits)
+                    rows = write_sorted(piece, temporary, log.engine)
                     file = BucketFile(rows, temporary.stat().st_size, check_sum(temporary))
                 manifest = manifest.with_file(name, file)
                 manifest.write(folder)
