@@ -5,6 +5,7 @@
 The examples of one page run from top to bottom, in one namespace and one empty folder:
 
 - a `python` block is executed; a `text` block right below it shows what it printed, or the error it ended in;
+- a `pycon` block is executed prompt by prompt, as in a docstring;
 - a `console` block holds `$ crmml ...` lines, each above its output;
 - a `yaml` block whose first line is `# name.yaml` is saved under that name.
 
@@ -80,6 +81,8 @@ def examples(page: str) -> Iterator[Example]:
             shown = after["body"] if after and below else None
             start, end = after.span("body") if after and below else (0, 0)
             yield Example("python", block["body"], line, shown, start, end)
+        elif block["language"] == "pycon":
+            yield Example("pycon", block["body"], line, block["body"], *block.span("body"))
         elif block["language"] == "console":
             yield from _commands(block, line)
         elif block["language"] == "yaml" and re.match(r"# [\w.-]+\.yaml\n", block["body"]):
@@ -108,6 +111,8 @@ def run(page: Path) -> list[Result]:
     for example in examples(text):
         if example.language == "python":
             printed = _python(example, page, space)
+        elif example.language == "pycon":
+            printed = _prompts(example, page, space)
         elif example.language == "console":
             printed = _console(example)
         else:
@@ -129,6 +134,17 @@ def _python(example: Example, page: Path, space: dict[str, Any]) -> str:
             if f"{type(error).__name__}: " not in (example.shown or ""):
                 raise
             print(f"{type(error).__name__}: {error}")
+    return printed.getvalue()
+
+
+def _prompts(example: Example, page: Path, space: dict[str, Any]) -> str:
+    """The block as a terminal would show it, prompts and all."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        for part in doctest.DocTestParser().get_examples(example.code):
+            first, *others = part.source.splitlines()
+            print("\n".join([f">>> {first}", *(f"... {line}" for line in others)]))
+            exec(compile(part.source, f"{page}:{example.line}", "single"), space)
     return printed.getvalue()
 
 
