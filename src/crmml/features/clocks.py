@@ -9,7 +9,7 @@ from sqlglot import exp
 from crmml.data.time import require_zone
 from crmml.errors import ConfigError, did_you_mean
 from crmml.features.aggregate import Aggregate, Feature
-from crmml.features.expressions import count, number, ratio
+from crmml.features.expressions import count, microseconds, number, ratio
 from crmml.features.filters import as_values
 from crmml.features.moments import clock_sql, zone_parts
 from crmml.features.plan import Plan
@@ -160,6 +160,6 @@ class CutoffCalendar(Feature):
     def sql(self, plan: Plan) -> exp.Expr:
         as_of = plan.as_of()
         if self.part == "weekday":
-            return exp.cast(clock_sql("weekday", as_of, "UTC"), "BIGINT")
+            return exp.cast(clock_sql("weekday", microseconds(as_of)), "BIGINT")
         part = exp.Month(this=as_of) if self.part == "month" else exp.DayOfYear(this=as_of)
         return exp.cast(part, "BIGINT")

@@ -76,7 +76,7 @@ def count(conditions: Sequence[exp.Expr]) -> exp.Expr:
     return exp.Count(this=case(conditions, number(1))) if conditions else exp.Count(this=exp.Star())
 
 
-def group(source: str, keys: Sequence[exp.Expr], values: Iterable[exp.Expr]) -> exp.Select:
+def group(source: str | exp.Expr, keys: Sequence[exp.Expr], values: Iterable[exp.Expr]) -> exp.Select:
     """`SELECT keys, values FROM source GROUP BY keys`."""
     query = exp.select(*(key.copy() for key in keys), *values).from_(source, copy=False)
     return query.group_by(*(key.copy() for key in keys), copy=False)

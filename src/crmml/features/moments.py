@@ -15,13 +15,17 @@ HOUR = DAY // 24
 SINCE_1899 = 25_574 * DAY
 
 
-def clock_sql(part: Clock, timestamp: exp.Expr, timezone: str) -> exp.Expr:
-    """The part of a TIMESTAMP in UTC that the clocks of `timezone` show."""
+def local_us(timestamp: exp.Expr, timezone: str) -> exp.Expr:
+    """A TIMESTAMP in UTC as microseconds on the clocks of `timezone`."""
     if timezone != "UTC":
-        zone = exp.Literal.string(timezone)
         utc = exp.AtTimeZone(this=timestamp, zone=exp.Literal.string("UTC"))
-        timestamp = exp.AtTimeZone(this=utc, zone=zone)
-    since = exp.Paren(this=exp.Add(this=microseconds(timestamp), expression=number(SINCE_1899)))
+        timestamp = exp.AtTimeZone(this=utc, zone=exp.Literal.string(timezone))
+    return microseconds(timestamp)
+
+
+def clock_sql(part: Clock, at_us: exp.Expr) -> exp.Expr:
+    """The part of a time, in microseconds since 1970, that a clock or calendar shows."""
+    since = exp.Paren(this=exp.Add(this=at_us, expression=number(SINCE_1899)))
     if part == "hour":
         hours = exp.IntDiv(this=since, expression=number(HOUR))
         return exp.cast(exp.Mod(this=exp.Paren(this=hours), expression=number(24)), "INT")

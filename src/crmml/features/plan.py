@@ -21,7 +21,7 @@ from crmml.data.sql import is_one_of, literal, moment, name_of, named
 from crmml.data.steps import EVENTS, Step, chain
 from crmml.features.expressions import AGE, EXACT, at_most, column, microseconds, minus
 from crmml.features.filters import Filter, slug
-from crmml.features.moments import Clock, clock_sql
+from crmml.features.moments import Clock, clock_sql, local_us
 from crmml.features.needs import Ends, Events, Matching, Ordered, Pairs
 
 if TYPE_CHECKING:
@@ -84,8 +84,12 @@ class Plan:
 
     def clock(self, part: Clock, timezone: str = "UTC") -> exp.Column:
         """The "day" (counted from Monday, 1899-12-25), "hour" or "weekday" (Monday is 0) of the event."""
-        suffix = "" if timezone == "UTC" else f"_{slug(timezone)}"
-        return self._column(clock_sql(part, self._of_log("timestamp"), timezone), f"{part}{suffix}")
+        if timezone != "UTC":
+            return self._column(
+                clock_sql(part, local_us(self._of_log("timestamp"), timezone)), f"{part}_{slug(timezone)}"
+            )
+        # A sum and a division: cheaper to repeat than to keep.
+        return self._column(clock_sql(part, column(AT)), part)
 
     def flags(self, filter_: Filter) -> list[exp.Expr]:
         """The conditions of a filter, on the columns of `coded`."""
@@ -196,7 +200,7 @@ class Plan:
         if recorded:
             known = exp.Coalesce(this=self._of_log("recorded_at"), expressions=[self._of_log("timestamp")])
             selected.append(exp.alias_(microseconds(known), KNOWN))
-        selected += [named(self._meaning(value), name) for value, name in self._coded.items()]
+        selected += [named(self._meaning(value), name) for value, name in self._coded.items() if not _of_time(value)]
         coded = exp.select(*selected).from_(EVENTS)
         return [*self.log.steps(["customer_id", "timestamp", *recorded, *self._read]), Step(CODED, coded)]
 
@@ -207,7 +211,9 @@ class Plan:
         if self._recorded:
             seen.append(exp.LT(this=column(KNOWN), expression=cutoff.copy()))
         age = exp.alias_(minus(cutoff.copy(), column(AT)).this, AGE)
-        columns = (name_of(name) for name in self._coded.values())
+        columns = (
+            named(value.copy(), name) if _of_time(value) else name_of(name) for value, name in self._coded.items()
+        )
         query = exp.select(*self.keys, age, *columns).from_(CODED)
         if not self._several:
             return Step(HISTORY, query.where(*seen, copy=False))
@@ -284,6 +290,11 @@ class Text:
         rows = Step(CODED, exp.select("*").from_(exp.to_identifier(table)), kept=False)
         after = [replace(step, kept=False) if step.name == HISTORY else step for step in self.steps[position + 1 :]]
         return chain([rows, *after], self.query.copy())
+
+
+def _of_time(value: exp.Expr) -> bool:
+    """Whether a column is worked out of `at_us` in `history`, and not kept in `coded`."""
+    return any(found.name == AT for found in value.find_all(exp.Column))
 
 
 def _named_feature(value: exp.Expr, name: str) -> exp.Expr:

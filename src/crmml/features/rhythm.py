@@ -31,7 +31,7 @@ from crmml.features.expressions import (
     times,
 )
 from crmml.features.moments import zone_parts
-from crmml.features.needs import Aggregates, Ordered
+from crmml.features.needs import HISTORY, Aggregates
 from crmml.features.plan import Plan
 
 MINUTE_US = 60_000_000
@@ -42,6 +42,12 @@ def check_stat(owner: str, stat: str, known: tuple[str, ...]) -> None:
     if stat not in known:
         listed = f"{', '.join(map(repr, known[:-1]))} or {known[-1]!r}"
         raise ConfigError(f"{owner}: stat must be {listed}, not {stat!r}. Use stat={known[0]!r}.")
+
+
+def _count(of: Aggregate, plan: Plan) -> exp.Column:
+    """The number of matching events: from the grouping of all, where other features count them too."""
+    events = plan.events(of.filter)
+    return events.per_customer(count(events.inside(of.window_us)), f"n_of_{of.name}")
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -84,9 +90,8 @@ class DaysActive(Aggregate):
         """Every event starts a day, unless the event before it is of the same day."""
         ordered = plan.ordered(self.filter)
         same = exp.EQ(this=ordered.before(day), expression=ordered.carried(day))
-        n = ordered.per_customer(count(ordered.inside(self.window_us)), f"n_of_{self.name}")
         later = ordered.per_customer(count([*ordered.both_inside(self.window_us), same]), f"later_of_{self.name}")
-        return minus(n, later)
+        return minus(_count(self, plan), or_zero(later))
 
     def _distinct(self, plan: Plan, day: exp.Column) -> exp.Expr:
         """In a few zones the date has gone back: where clocks change just after midnight, a day comes in two parts."""
@@ -137,8 +142,8 @@ class Sessions(Aggregate):
         ordered = plan.ordered(self.filter)
         # Every event starts a session, unless it follows another closely enough.
         joins = [*ordered.both_inside(self.window_us), at_most(ordered.gap, parse_duration(self.gap))]
-        n = ordered.per_customer(count(ordered.inside(self.window_us)), f"n_of_{self.name}")
-        sessions = minus(n, ordered.per_customer(count(joins), f"joins_of_{self.name}"))
+        n = _count(self, plan)
+        sessions = minus(n, or_zero(ordered.per_customer(count(joins), f"joins_of_{self.name}")))
         if self.stat == "count":
             return or_zero(sessions)
         if self.stat == "events":
@@ -192,7 +197,7 @@ class Gap(Aggregate):
         ages = case(events.inside(self.window_us), column(AGE))
         oldest = events.per_customer(exp.Max(this=ages), f"oldest_of_{self.name}")
         youngest = events.per_customer(exp.Min(this=ages.copy()), f"youngest_of_{self.name}")
-        n = events.per_customer(count(events.inside(self.window_us)), f"n_of_{self.name}")
+        n = _count(self, plan)
         # No event gives -1 gaps, one event 0: a span of NULL or a denominator of NULL, both missing.
         return ratio(minus(oldest, youngest), minus(n, number(1)))
 
@@ -300,49 +305,41 @@ class Streak(Aggregate):
         return [self.stat, f"by_{self.every}"]
 
     def sql(self, plan: Plan) -> exp.Expr:
-        ordered, every_us = plan.ordered(self.filter), parse_duration(self.every)
-        inside = ordered.inside(self.window_us)
-        youngest = ordered.per_customer(exp.Min(this=case(inside, column(AGE))), f"youngest_of_{self.name}")
+        every_us = parse_duration(self.every)
         key = ("runs", self.filter, self.window_us, every_us)
-        runs = plan.need(key, lambda plan: Runs(plan, ordered, self.window_us, every_us, plan.step_name("runs")))
-        # The newest run ends with the newest event.
-        newest = runs.aggregates.add(exp.Min(this=column("oldest")), "newest")
-        newest_run = runs.length(newest, period_of(youngest, every_us))
-        if self.stat == "current":
-            return or_zero(case([at_most(youngest.copy(), every_us)], newest_run))
-        before = runs.aggregates.add(exp.Max(this=runs.length(column("oldest"), column("youngest"))), "longest")
-        return or_zero(exp.Greatest(this=newest_run, expressions=[or_zero(before)]))
+        runs = plan.need(key, lambda plan: Runs(plan, plan.conditions(self.filter, self.window_us), every_us))
+        n = column("n")
+        # The run that begins with the youngest period, and with the youngest of all: its first number is 1, less 0.
+        current = case([exp.EQ(this=column("run"), expression=number(1))], n)
+        counted = exp.Max(this=current if self.stat == "current" else n)
+        return or_zero(runs.aggregates.add(counted, self.stat))
 
 
 class Runs:
-    """The runs of periods with events: the oldest period of each, and the youngest (NULL for the newest run)."""
+    """The runs of periods with events, each with its number of periods.
 
-    def __init__(self, plan: Plan, ordered: Ordered, window_us: int | None, every_us: int, name: str) -> None:
+    Numbered from the youngest, the periods of a run and their numbers rise together: their difference names the run.
+    """
+
+    def __init__(self, plan: Plan, conditions: list[exp.Expr], every_us: int) -> None:
         self._plan = plan
-        self._ordered = ordered
-        self._window_us = window_us
+        self._conditions = conditions
         self._every_us = every_us
-        self._name = name
-        self.side = f"{name}_by_customer"
+        self._name = plan.step_name("runs")
+        self.side = f"{self._name}_by_customer"
         self.aggregates = Aggregates(self.side)
 
-    @staticmethod
-    def length(oldest: exp.Expr, youngest: exp.Expr) -> exp.Expr:
-        """How many periods a run has."""
-        return exp.Add(this=minus(oldest, youngest), expression=number(1))
-
     def steps(self) -> Iterable[Step]:
-        period, before = (period_of(column(age), self._every_us) for age in (AGE, "previous_us"))
-        # A run starts with the event that no event of the same period, or of the period before it, precedes.
-        follows = exp.and_(*self._ordered.both_inside(self._window_us), at_most(minus(before, period), 1))
-        starts = exp.Is(this=case([follows], number(1)), expression=exp.null())
         keys = self._plan.keys
-        oldest_first = exp.Order(expressions=[exp.Ordered(this=column(AGE), desc=True)])
-        # The event before the next start is the last one of the run.
-        youngest = exp.Window(this=exp.Lead(this=before.copy()), partition_by=keys, order=oldest_first)
-        runs = exp.select(*keys, exp.alias_(period.copy(), "oldest"), exp.alias_(youngest, "youngest"))
-        inside = self._ordered.inside(self._window_us)
-        yield Step(self._name, runs.from_(self._ordered.name).where(*inside, starts))
+        period = period_of(column(AGE), self._every_us)
+        periods = exp.select(*keys, exp.alias_(period, "period")).distinct().from_(HISTORY)
+        yield Step(f"{self._name}_periods", periods.where(*self._conditions))
+        youngest_first = exp.Order(expressions=[exp.Ordered(this=column("period"))])
+        rank = exp.Window(this=exp.RowNumber(), partition_by=keys, order=youngest_first)
+        run = exp.alias_(minus(rank, column("period")).this, "run")
+        ranked = exp.select(*keys, run).from_(f"{self._name}_periods").subquery("ranked")
+        n = exp.alias_(exp.Count(this=exp.Star()), "n")
+        yield Step(self._name, group(ranked, [*keys, column("run")], [n]))
         yield Step(self.side, group(self._name, keys, self.aggregates.selected()))
 
 
