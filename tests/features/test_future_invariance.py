@@ -7,7 +7,7 @@ same table, to the last bit.
 from typing import Any
 
 import pandas as pd
-from hypothesis import given
+from hypothesis import given, reject
 from hypothesis import strategies as st
 
 import crmml as cm
@@ -54,9 +54,13 @@ def test_no_feature_sees_the_future(futures: tuple[list[Row], list[Row]], featur
 
 
 @budget(8, 1_000)
-@given(two_futures(), st.sampled_from(("rfm", "standard")))
+@given(two_futures(), st.sampled_from(sorted(cm.presets.__all__)))
 def test_no_preset_sees_the_future(futures: tuple[list[Row], list[Row]], name: str) -> None:
-    features = getattr(cm.presets, name)(log_of(futures[0]))
+    own = {"renewal": "purchase"} if name == "subscription" else {}
+    try:
+        features = getattr(cm.presets, name)(log_of(futures[0]), **own)
+    except cm.ConfigError:  # the log lacks what the preset is for
+        reject()
     first, second = (table(rows, features) for rows in futures)
     pd.testing.assert_frame_equal(first, second, check_exact=True)
 
