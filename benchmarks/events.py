@@ -1,16 +1,16 @@
 """The simulated events that the benchmarks run on: written once to a Parquet file in a cache folder."""
 
 import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-START = pd.Timestamp("2023-01-01", tz="UTC")
+START = datetime(2023, 1, 1, tzinfo=UTC)
 DAYS = 730
-AS_OF = START + pd.Timedelta(days=DAYS)
+AS_OF = START + timedelta(days=DAYS)
 CHUNK = 1_000_000
 EVENT_TYPES = ("view", "cart", "purchase", "return", "search", "support")
 TYPE_SHARES = (0.56, 0.14, 0.14, 0.02, 0.12, 0.02)
@@ -25,14 +25,20 @@ def event_log(events: int, customers: int, folder: Path | None = None) -> Path:
     Activity is log-normal over customers, popularity of items is a power law, one event in seven is a purchase
     with an amount, one in fifty a return with a negative one. The same numbers give the same file.
     """
-    folder = folder or Path(os.environ.get("CRMML_CACHE", Path.home() / ".cache" / "crmml-benchmarks"))
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = folder or cache_folder()
     path = folder / f"events-{events}-{customers}-v3.parquet"
     if not path.exists():
         unfinished = path.with_suffix(".unfinished")
         write_events(unfinished, events, customers)
         unfinished.replace(path)
     return path
+
+
+def cache_folder() -> Path:
+    """Where logs and environments are kept between runs: CRMML_CACHE, or a folder in the user's cache."""
+    folder = Path(os.environ.get("CRMML_CACHE", Path.home() / ".cache" / "crmml-benchmarks"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def write_events(path: Path, events: int, customers: int) -> None:
@@ -51,7 +57,7 @@ def write_events(path: Path, events: int, customers: int) -> None:
 
 def chunk_of(random: np.random.Generator, cumulative: np.ndarray, start: int, size: int, events: int) -> pa.Table:
     """`size` events in the slice of time that follows the first `start` of `events`."""
-    span = DAYS * 86_400 * 1_000_000
+    first, span = int(START.timestamp()) * 1_000_000, DAYS * 86_400 * 1_000_000
     low, high = start * span // events, (start + size) * span // events
     types = random.choice(len(EVENT_TYPES), size, p=TYPE_SHARES)
     amounts = np.round(random.lognormal(3.0, 0.8, size), 2)
@@ -60,9 +66,7 @@ def chunk_of(random: np.random.Generator, cumulative: np.ndarray, start: int, si
     return pa.table(
         {
             "customer": np.searchsorted(cumulative, random.random(size)).astype(np.int64),
-            "ts": pa.array(
-                START.value // 1000 + np.sort(random.integers(low, high, size)), pa.timestamp("us", tz="UTC")
-            ),
+            "ts": pa.array(first + np.sort(random.integers(low, high, size)), pa.timestamp("us", tz="UTC")),
             "kind": names_of(EVENT_TYPES, types),
             "item": pa.array((ITEMS * random.random(size) ** 3).astype(np.int64)),
             "revenue": pa.array(amounts, pa.float64(), from_pandas=True),
