@@ -212,6 +212,7 @@ def test_the_data_of_a_value(value: Callable[[], Any], data: Any) -> None:
             f"{{'as_of': {(pd.Timestamp('2024-01-01', tz='UTC'), pd.Timestamp('2024-01-31', tz='UTC'))!r}}}",
         ),
         ({"weights": {"cutoffs": 1.0}}, "{'weights': {'cutoffs': 1.0}}"),
+        ({"weights": {"open_prepared": 1.0}}, "{'weights': {'open_prepared': 1.0}}"),
     ],
 )
 def test_what_is_built(data: Any, code: str | None) -> None:
@@ -267,7 +268,7 @@ NO_SUCH = "that a configuration can make."
         (
             {"a": {"train": {}}},
             (
-                "job.yaml: a: 'train' is a function: a configuration makes values of classes, and `cutoffs`. "
+                "job.yaml: a: 'train' is a function: a configuration calls only `cutoffs` and `open_prepared`. "
                 "Name a class, or call the function from Python."
             ),
         ),

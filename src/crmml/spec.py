@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 # What a configuration can make besides definitions and estimators.
-_OTHER_CONSTRUCTORS = ("InteractionLog", "cutoffs")
+_OTHER_CONSTRUCTORS = ("InteractionLog", "cutoffs", "open_prepared")
 # A mapping with one key of this form reads as a construction; {"dict": {...}} says that it is plain.
 _CLASS_LIKE = re.compile(r"_*[A-Z]\w*")
 _PLAIN = "dict"
@@ -67,8 +67,8 @@ def from_data(data: Any, where: str = "") -> Any:
     """The value that plain `data` describes: the inverse of `to_data`.
 
     A mapping with one capitalised key is a construction: the key is a class of crmml's public table, its
-    value the keyword arguments, or else the first argument. The one function that can stand there is
-    `cutoffs`. `{"dict": {...}}` is a plain mapping whatever its keys are.
+    value the keyword arguments, or else the first argument. The functions that can stand there, with
+    keyword arguments, are `cutoffs` and `open_prepared`. `{"dict": {...}}` is a plain mapping whatever its keys are.
 
     Args:
         data: mappings, lists, texts, numbers, booleans, None.
@@ -209,7 +209,7 @@ def _constructor_name(data: Mapping[str, Any], place: _Place) -> str | None:
     if len(data) != 1:
         return None
     (name, value), *_ = data.items()
-    if _constructor(name) is not None and (name != "cutoffs" or isinstance(value, Mapping)):
+    if _constructor(name) is not None and (name[0].isupper() or isinstance(value, Mapping)):
         return name
     has_arguments = value is None or isinstance(value, Mapping)
     if _CLASS_LIKE.fullmatch(name):
@@ -221,7 +221,7 @@ def _constructor_name(data: Mapping[str, Any], place: _Place) -> str | None:
             )
     elif name in _public_names() and has_arguments:
         raise ConfigError(
-            f"{place}: '{name}' is a function: a configuration makes values of classes, and `cutoffs`. "
+            f"{place}: '{name}' is a function: a configuration calls only `cutoffs` and `open_prepared`. "
             "Name a class, or call the function from Python."
         )
     return None

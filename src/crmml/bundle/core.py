@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 # What can move a score in its last digits: their versions are written down, for who has to find out.
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "lightgbm", "implicit")
 # The constructors of a configuration that read files or fill memory: not in a bundle.
-_NOT_VALUES = ("InteractionLog", "cutoffs")
+_NOT_VALUES = ("InteractionLog", "cutoffs", "open_prepared")
 _MODEL_ID = re.compile(r"[0-9a-f]{12}")
 _KEYS = (
     *("format", "crmml", "packages", "model_id", "features", "target", "model", "state", "roles", "cleaning"),

@@ -103,6 +103,15 @@ def open_prepared(path: str | Path, *, threads: int | None = None, memory_limit:
     return InteractionLog.of(opened, _own_roles(identity.roles), identity.cleaning, identity.observed_until)
 
 
+def is_prepared(path: str | Path) -> bool:
+    """Whether `path` is the folder of a prepared log, finished or not.
+
+    >>> is_prepared("nowhere")
+    False
+    """
+    return (Path(path) / MANIFEST).is_file()
+
+
 def _casts(file: Path, found: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, exp.DataType]:
     """The types of the columns that Parquet keeps as another: an UUID as text, seconds as microseconds."""
     casts = {}

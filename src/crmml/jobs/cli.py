@@ -30,6 +30,12 @@ _COMMANDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
             "crmml check demo/events.parquet --customer-id customer_id --timestamp timestamp --event-type event_type",
         ),
     ),
+    "prepare": (
+        "write the log of a configuration by customer and time, so that large logs are read in little memory",
+        "Cleans it as the configuration says. What was interrupted goes on. Other commands take the folder as a log, "
+        "a configuration as `log: {open_prepared: {path: demo/prepared}}`.",
+        ("crmml prepare configs/churn.yaml --out demo/prepared", "crmml check demo/prepared"),
+    ),
     "train": (
         "fit the model of a configuration and save it as a bundle",
         "Trains on all cutoffs of the configuration. A bundle is a folder that holds everything it takes to score.",
@@ -102,6 +108,7 @@ def _function(command: str) -> Callable[..., object]:
     functions: dict[str, Callable[..., object]] = {
         "demo": demo.demo,
         "check": commands.check,
+        "prepare": commands.prepare,
         "train": commands.train_config,
         "backtest": commands.backtest_config,
         "score": commands.score_log,
@@ -121,7 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"crmml {__version__}")
     _add_debug(parser, default=False)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    adders = (_add_demo, _add_check, _add_train, _add_backtest, _add_score, _add_show, _add_sql)
+    adders = (_add_demo, _add_check, _add_prepare, _add_train, _add_backtest, _add_score, _add_show, _add_sql)
     for (name, (summary, more, examples)), add in zip(_COMMANDS.items(), adders, strict=True):
         command = commands.add_parser(
             name,
@@ -168,7 +175,7 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_check(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", metavar="CONFIG|FILE", help="a YAML file, or a log as Parquet or CSV")
+    parser.add_argument("source", metavar="CONFIG|LOG", help="a YAML file, or a log: Parquet, CSV or a prepared folder")
     parser.add_argument("--customer-id", metavar="COLUMN", help="the column with the customer's id")
     parser.add_argument("--timestamp", metavar="COLUMN", help="the column with the time of the event")
     parser.add_argument("--event-type", metavar="COLUMN", help="the column with the kind of event")
@@ -178,6 +185,14 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--timezone", metavar="ZONE", help="the zone of times without one, such as Europe/Berlin")
     parser.add_argument("--horizon", metavar="DURATION", help="how far ahead labels will look, such as 60d")
     parser.add_argument("--window", metavar="DURATION", help="how far back activity counts, such as 180d")
+
+
+def _add_prepare(parser: argparse.ArgumentParser) -> None:
+    _add_config(parser)
+    parser.add_argument("--out", metavar="FOLDER", required=True, help="the folder of the prepared log")
+    parser.add_argument(
+        "--buckets", metavar="N", type=int, help="into how many files (default: so that each has 3 million events)"
+    )
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
@@ -201,7 +216,7 @@ def _add_backtest(parser: argparse.ArgumentParser) -> None:
 
 def _add_score(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundle", metavar="BUNDLE|URI", help="a folder, or a URI such as models:/m-...")
-    parser.add_argument("source", metavar="CONFIG|FILE", help="a YAML file, or a log as Parquet or CSV")
+    parser.add_argument("source", metavar="CONFIG|LOG", help="a YAML file, or a log: Parquet, CSV or a prepared folder")
     parser.add_argument("--as-of", metavar="TIME", required=True, help="the cutoff, such as 2024-10-01")
     parser.add_argument("--out", metavar="FOLDER", required=True, help="where the scores are written")
     _add_store(parser)

@@ -7,6 +7,7 @@ from typing import Any
 
 from crmml.bundle import Bundle
 from crmml.data.log import InteractionLog
+from crmml.data.prepared import is_prepared, open_prepared
 from crmml.data.roles import Constant, Roles
 from crmml.data.time import spoken
 from crmml.errors import ConfigError, did_you_mean
@@ -28,15 +29,26 @@ def check(*, source: str, horizon: str | None, window: str | None, constant: str
     """`crmml check`."""
     given = {role: column for role, column in columns.items() if column is not None}
     asked: dict[str, Any] = {}
+    if (_is_config(source) or is_prepared(source)) and (given or constant is not None):
+        what = "a configuration" if _is_config(source) else "a prepared log"
+        raise ConfigError(f"{source}: {what} names the columns itself. Leave these options out.")
     if _is_config(source):
-        if given or constant is not None:
-            raise ConfigError(f"{source}: a configuration names the columns itself. Leave these options out.")
         config = _config(source, "check", needs=("log",), takes=("clean", "target"))
         log, asked = _log(config), _asked(config.get("target"))
+    elif is_prepared(source):
+        log = open_prepared(source)
     else:
         log = InteractionLog.from_roles(source, _roles(source, given, constant))
     asked |= {name: value for name, value in (("horizon", horizon), ("window", window)) if value is not None}
     print(log.check(**asked))
+
+
+def prepare(*, config: str, out: str, buckets: int | None) -> None:
+    """`crmml prepare`."""
+    log = _log(_config(config, "prepare", needs=("log",), takes=("clean",))).prepare(out, buckets=buckets)
+    files = log.bucket_files or ()
+    size = sum(file.stat().st_size for file in files) / 1e6
+    print(_lines([("events", f"{log.facts.rows:,}"), ("files", f"{len(files)}, {size:,.1f} MB"), ("written", out)]))
 
 
 def train_config(
@@ -78,6 +90,8 @@ def score_log(*, bundle: str, source: str, as_of: str, out: str, tracking_uri: s
     if _is_config(source):
         # Without `clean`: the bundle cleans a log as it was cleaned in training.
         log = _config(source, "score", needs=("log",))["log"]
+    elif is_prepared(source):
+        log = open_prepared(source)
     else:
         log = InteractionLog.from_roles(source, loaded.roles)
     print(_lines([("written", score(loaded, log, as_of, out))]))
