@@ -1,6 +1,6 @@
 """The rhythm of a customer's events: active days, sessions, gaps, streaks, the time from the first to the next.
 
-All of them compare an event with the one before it, so they share one ordering of the events of a filter.
+All but streaks compare an event with the one before it, so they share one ordering of the events of a filter.
 """
 
 from collections.abc import Iterable
@@ -312,7 +312,8 @@ class Streak(Aggregate):
         # The run that begins with the youngest period, and with the youngest of all: its first number is 1, less 0.
         current = case([exp.EQ(this=column("run"), expression=number(1))], n)
         counted = exp.Max(this=current if self.stat == "current" else n)
-        return or_zero(runs.aggregates.add(counted, self.stat))
+        # "current" alone is a reserved word of Snowflake and BigQuery.
+        return or_zero(runs.aggregates.add(counted, f"{self.stat}_run"))
 
 
 class Runs:

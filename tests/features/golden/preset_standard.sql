@@ -263,7 +263,7 @@ WITH events AS (
   SELECT
     customer_id,
     as_of,
-    MAX(CASE WHEN run = 1 THEN n END) AS current
+    MAX(CASE WHEN run = 1 THEN n END) AS current_run
   FROM runs_1
   GROUP BY
     customer_id,
@@ -299,8 +299,8 @@ WITH events AS (
   SELECT
     customer_id,
     as_of,
-    MAX(CASE WHEN run = 1 THEN n END) AS current,
-    MAX(n) AS longest
+    MAX(CASE WHEN run = 1 THEN n END) AS current_run,
+    MAX(n) AS longest_run
   FROM runs_2
   GROUP BY
     customer_id,
@@ -545,7 +545,7 @@ SELECT
   CAST((
     ordered_1_by_customer.oldest_of_gap_last_to_mean_purchase - ordered_1_by_customer.time_to_2_purchase
   ) AS DOUBLE) / 86400000000 AS time_to_2_purchase,
-  COALESCE(runs_1_by_customer.current, 0) AS streak_current_by_30d_purchase,
+  COALESCE(runs_1_by_customer.current_run, 0) AS streak_current_by_30d_purchase,
   CAST(COALESCE(by_purchase.trend_purchase_180d, 0) AS DOUBLE) * 6 / 210 AS trend_purchase_180d,
   CAST(COALESCE(by_purchase.trend_purchase_360d, 0) AS DOUBLE) * 6 / 210 AS trend_purchase_360d,
   (
@@ -555,8 +555,8 @@ SELECT
   CAST((
     COALESCE(by_customer_with_amount.sum_amount_90d, 0) - COALESCE(by_customer_with_amount.earlier_of_change_amount_90d, 0)
   ) AS DOUBLE) AS change_amount_90d,
-  COALESCE(runs_2_by_customer.current, 0) AS streak_current_by_30d,
-  COALESCE(runs_2_by_customer.longest, 0) AS streak_longest_by_30d,
+  COALESCE(runs_2_by_customer.current_run, 0) AS streak_current_by_30d,
+  COALESCE(runs_2_by_customer.longest_run, 0) AS streak_longest_by_30d,
   CAST(COALESCE(by_view.trend_view_180d, 0) AS DOUBLE) * 6 / 210 AS trend_view_180d,
   (
     COALESCE(by_view.count_view_30d, 0) - COALESCE(by_view.earlier_of_change_view_30d, 0)

@@ -213,7 +213,7 @@ WITH events AS (
   SELECT
     customer_id,
     as_of,
-    MAX(CASE WHEN run = 1 THEN n END) AS current
+    MAX(CASE WHEN run = 1 THEN n END) AS current_run
   FROM runs_1
   GROUP BY
     customer_id,
@@ -290,7 +290,7 @@ SELECT
   CAST((
     ordered_1_by_customer.oldest_of_gap_last_to_mean_purchase - ordered_1_by_customer.time_to_2_purchase
   ) AS DOUBLE) / 86400000000 AS time_to_2_purchase,
-  COALESCE(runs_1_by_customer.current, 0) AS streak_current_by_30d_purchase,
+  COALESCE(runs_1_by_customer.current_run, 0) AS streak_current_by_30d_purchase,
   CAST(COALESCE(by_purchase.trend_purchase_180d, 0) AS DOUBLE) * 6 / 210 AS trend_purchase_180d,
   CAST(COALESCE(by_purchase.trend_purchase_360d, 0) AS DOUBLE) * 6 / 210 AS trend_purchase_360d,
   (
