@@ -93,6 +93,12 @@ def test_what_counts_in_a_picture_is_what_matches_in_the_oracle(name: str) -> No
     assert picture.seen() == [row["event"] for row in valued]
 
 
+@pytest.mark.parametrize("name", sorted(GALLERY.pictures))
+def test_a_picture_has_a_future_and_all_of_it_is_grey(name: str) -> None:
+    picture = GALLERY.pictures[name]
+    assert {picture.style(event) for event in picture.events if event.at >= AS_OF} == {"out"}
+
+
 def test_an_event_on_each_border_of_the_window_is_in_the_picture_of_count() -> None:
     picture = GALLERY.pictures["Count"]
     (interval,) = picture.timeline(GALLERY.values("Count")).intervals
