@@ -99,7 +99,7 @@ def build_features(
             customers, so that the table need not fit into memory. Killed and called again, it goes on.
         float32: real numbers in 32 bits: half the memory, seven digits.
         categories: column -> its texts, such as `categories_of` an earlier table: these columns leave as numbers
-            of that dictionary; a text that it lacks is missing.
+            of that dictionary (a relation of DuckDB shows the texts); a text that it lacks is missing.
         progress: show a bar on standard error; by default where that is a terminal.
 
     Returns:

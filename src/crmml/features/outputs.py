@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
@@ -139,10 +140,7 @@ def converted(table: pa.Table, to: str) -> Any:
     if to == "relation":
         return relation_of(table)
     if to == "polars":
-        try:
-            import polars as pl
-        except ImportError:
-            raise MissingExtraError("build_features(to='polars')", "polars", extra="polars") from None
+        pl = _polars()
         # A Categorical would number its texts anew, in the order in which this process meets them.
         fixed = {
             field.name: pl.Enum(table[field.name].combine_chunks().dictionary.to_pylist())
@@ -155,11 +153,21 @@ def converted(table: pa.Table, to: str) -> Any:
 
 
 def check_to(to: object) -> None:
-    """Raise a ConfigError where `to` is no way out."""
+    """Raise a ConfigError where `to` is no way out, a MissingExtraError where it is not installed."""
     if to not in KINDS:
         raise ConfigError(
             f"to: {to!r} is not one of {', '.join(KINDS)}.{did_you_mean(str(to), KINDS)} Use to='pandas'."
         )
+    if to == "polars":
+        _polars()
+
+
+def _polars() -> ModuleType:
+    try:
+        import polars as pl
+    except ImportError:
+        raise MissingExtraError("build_features(to='polars')", "polars", extra="polars") from None
+    return pl
 
 
 def write_parquet(table: "Table", out: str | Path, *, progress: bool | None = None) -> Path:
@@ -229,7 +237,7 @@ def _tidy(folder: Path, files: Sequence[Path]) -> None:
             f"{folder}: holds Parquet files that no build of features wrote, such as "
             f"{foreign[0].relative_to(folder)}. Give another folder, or remove them."
         )
-    for left in folder.rglob(".*.tmp"):
+    for left in folder.rglob(f".?*.{'[0-9a-f]' * 16}.tmp"):
         remove_leftovers(left.with_name(left.name[1 : -len(".0123456789abcdef.tmp")]))
 
 
