@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
@@ -9,10 +10,23 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import crmml as cm
 from tests.data.small_logs import multiset
-from tests.features.strategies import EPOCH, EVIL, ROLES, anchored, arrow_table, random_rows, stamp
+from tests.features.strategies import (
+    EPOCH,
+    EVIL,
+    ROLES,
+    anchored,
+    arrow_table,
+    budget,
+    log_of,
+    logs,
+    random_rows,
+    stamp,
+)
 
 DAY = 86_400_000_000
 CUTOFFS = [EPOCH, EPOCH + 3 * DAY]
@@ -194,15 +208,28 @@ TYPED = {
 }
 
 
-def test_attributes_keep_their_type(tmp_path: Path) -> None:
+@pytest.mark.parametrize("from_file", [False, True])
+def test_attributes_keep_their_type(tmp_path: Path, from_file: bool) -> None:
+    """A frame and a Parquet file keep other types: nanoseconds, UUIDs, wide numbers, lists of a fixed size."""
     selected = ", ".join(f'{value} AS "{name}"' for name, value in TYPED.items())
-    frame = duckdb.sql(f"SELECT 1 AS who, TIMESTAMP '2024-01-01' AS at, NULL AS nothing, {selected}").to_arrow_table()
-    log = cm.InteractionLog(frame, customer_id="who", timestamp="at", timezone="UTC")
+    typed = duckdb.sql(f"SELECT 1 AS who, TIMESTAMP '2024-01-01' AS at, NULL AS nothing, {selected}")
+    if from_file:
+        typed.write_parquet(str(tmp_path / "typed.parquet"))
+    source = tmp_path / "typed.parquet" if from_file else typed
+    log = cm.InteractionLog(source, customer_id="who", timestamp="at", timezone="UTC")
     prepared = log.prepare(tmp_path / "prepared")
     assert prepared.attributes == ("nothing", *TYPED)
     assert [prepared.kind(name) for name in log.names] == [log.kind(name) for name in log.names]
     assert prepared.events().schema == log.events().schema
     assert prepared.events().equals(log.events())
+    features = [
+        *(cm.Latest(name) for name in ("wide", "second", "milli", "key", "kind", "day", "money")),
+        cm.Sum("half"),
+        cm.Count(where={"key": "6BA7B810-9DAD-11D1-80B4-00C04FD430C8"}),  # the same UUID, another text
+    ]
+    raw, table = (cm.build_features(either, features, "2024-01-02") for either in (log, prepared))
+    pd.testing.assert_frame_equal(table, raw, check_exact=True)
+    assert table.iloc[0].tolist()[-2:] == [0.5, int(from_file)]
 
 
 def test_numbers_that_are_missing_and_ids_that_are_floats(tmp_path: Path) -> None:
@@ -215,3 +242,11 @@ def test_numbers_that_are_missing_and_ids_that_are_floats(tmp_path: Path) -> Non
         {"customer_id": 1, "timestamp": pd.Timestamp("2024-01-01"), "amount": 1.5, "note": None},
         {"customer_id": 2, "timestamp": pd.Timestamp("2024-01-01"), "amount": None, "note": None},
     ]
+
+
+@budget(6, 300)
+@given(st.data())
+def test_any_log(data: st.DataObject) -> None:
+    log = log_of(anchored(data.draw(logs(CUTOFFS))))
+    with TemporaryDirectory() as folder:
+        assert_same_log(log.prepare(folder, buckets=data.draw(st.integers(1, 4))), log)

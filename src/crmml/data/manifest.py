@@ -49,7 +49,7 @@ class Identity:
     """What decides the content of a prepared log: the same identity, the same events.
 
     Attributes:
-        source: the digest of each file (without its folder and name), or of the frame.
+        source: the size and check sum of each file (without its folder and name), or those of the frame.
         roles: which column of the source plays which role.
         cleaning: the steps that were applied.
         observed_until: the moment up to which the log is complete, in ISO format, or None.
@@ -171,7 +171,7 @@ def damaged(file: Path, problem: str) -> DataError:
 
 
 def identity_of(log: "InteractionLog", source: tuple[str, ...]) -> Identity:
-    """The identity of a log whose source has the digests `source`."""
+    """The identity of a log whose source is `source`."""
     until = None if log.observed_until is None else log.observed_until.isoformat()
     return Identity(source, log.roles, log.cleaning, until)
 
