@@ -186,7 +186,7 @@ class Ordered:
         if nth == 1:
             return column("previous_us")
         self._columns[f"earlier_{nth}_us"] = self._over(exp.Lag(this=column(AGE), offset=number(nth)))
-        return column(f"earlier_{nth}_us")
+        return name_of(f"earlier_{nth}_us")
 
     def next_age(self) -> exp.Column:
         """The age of the event after; NULL at the last."""

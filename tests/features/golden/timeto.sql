@@ -69,8 +69,8 @@ WITH events AS (
   SELECT
     customer_id,
     as_of,
-    MAX(CASE WHEN earlier_3_us <= 7776000000000 THEN earlier_3_us END) AS first_of_time_to_4_90d,
-    MAX(CASE WHEN earlier_3_us <= 7776000000000 THEN age_us END) AS time_to_4_90d
+    MAX(CASE WHEN "earlier_3_us" <= 7776000000000 THEN "earlier_3_us" END) AS first_of_time_to_4_90d,
+    MAX(CASE WHEN "earlier_3_us" <= 7776000000000 THEN age_us END) AS time_to_4_90d
   FROM ordered_2
   GROUP BY
     customer_id,
