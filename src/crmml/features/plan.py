@@ -294,7 +294,8 @@ class Text:
 
 def _of_time(value: exp.Expr) -> bool:
     """Whether a column is worked out of `at_us` in `history`, and not kept in `coded`."""
-    return any(found.name == AT for found in value.find_all(exp.Column))
+    # An attribute may be called so too, but what a user named is quoted.
+    return any(found.name == AT and not found.this.quoted for found in value.find_all(exp.Column))
 
 
 def _named_feature(value: exp.Expr, name: str) -> exp.Expr:
