@@ -58,8 +58,10 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "recommend.als": ("ALS",),
     "bundle": ("Bundle",),
     "report.backtest": ("BacktestReport",),
+    "report.selection": ("Selection",),
     "jobs.train": ("train",),
     "jobs.backtest": ("backtest",),
+    "jobs.select": ("select_features",),
     "jobs.tracking": ("track",),
     "jobs.score": ("score",),
 }

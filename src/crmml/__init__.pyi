@@ -81,6 +81,7 @@ from crmml.features.targets import (
 )
 from crmml.jobs.backtest import backtest as backtest
 from crmml.jobs.score import score as score
+from crmml.jobs.select import select_features as select_features
 from crmml.jobs.tracking import track as track
 from crmml.jobs.train import train as train
 from crmml.models.churn import ChurnClassifier as ChurnClassifier
@@ -89,6 +90,7 @@ from crmml.models.value import LifetimeValueRegressor as LifetimeValueRegressor
 from crmml.recommend.als import ALS as ALS
 from crmml.recommend.popularity import Popularity as Popularity
 from crmml.report.backtest import BacktestReport as BacktestReport
+from crmml.report.selection import Selection as Selection
 from crmml.spec import dump_yaml as dump_yaml, from_data as from_data, load_config as load_config, to_data as to_data
 from crmml.yaml_text import load_yaml as load_yaml
 

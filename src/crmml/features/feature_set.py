@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from crmml.data.time import AsOf, moments_of
-from crmml.errors import ConfigError
+from crmml.errors import ConfigError, did_you_mean
 from crmml.features.aggregate import Feature
 from crmml.features.plan import Plan
 from crmml.spec import Definition
@@ -73,6 +73,28 @@ class FeatureSet(Definition):
 
     def __add__(self, other: "FeatureSet | Sequence[Feature]") -> "FeatureSet":
         return FeatureSet([*self.features, *other])
+
+    def select(self, columns: Sequence[str]) -> "FeatureSet":
+        """The features with these columns, in the order of this set; `select_features` says which ones matter.
+
+        Raises:
+            ConfigError: the set has no such column.
+
+        >>> import crmml as cm
+        >>> features = cm.FeatureSet([cm.Recency(), cm.Count(window="30d"), cm.Count(window="90d")])
+        >>> features.select(["count_90d", "recency"]).names
+        ('recency', 'count_90d')
+        """
+        if isinstance(columns, str):
+            raise ConfigError(f"FeatureSet.select: columns must be a list, not {columns!r}. Use [{columns!r}].")
+        for column in columns:
+            if column not in self.names:
+                raise ConfigError(
+                    f"FeatureSet.select: there is no column {column!r}.{did_you_mean(str(column), self.names)} "
+                    f"It has: {', '.join(map(repr, self.names[:20]))}{', ...' if len(self.names) > 20 else ''}."
+                )
+        wanted = set(columns)
+        return FeatureSet([feature for feature in self.features if wanted.intersection(feature.columns)])
 
     def check(self, log: "InteractionLog") -> None:
         """Raise a SchemaError where `log` lacks what a feature needs."""

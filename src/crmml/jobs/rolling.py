@@ -23,7 +23,7 @@ from crmml.report.measures import Floats, holdout_table, measures_of
 Plan = tuple[tuple[pd.Timestamp, tuple[pd.Timestamp, ...]], ...]
 
 
-def rolling_plan(cutoffs: Sequence[pd.Timestamp], target: Target) -> Plan:
+def rolling_plan(cutoffs: Sequence[pd.Timestamp], target: Target, job: str = "backtest") -> Plan:
     """Every hold-out cutoff with the earlier cutoffs that may train for it.
 
     A cutoff may train where cutoff + gap + horizon <= hold-out: its labels were complete by then. Cutoffs
@@ -41,9 +41,10 @@ def rolling_plan(cutoffs: Sequence[pd.Timestamp], target: Target) -> Plan:
     """
     if len(cutoffs) == 1:
         earlier = cutoffs[0] - target.reach
+        what = "a backtest" if job == "backtest" else job
         raise ConfigError(
-            f"backtest: as_of is one cutoff, {spoken(cutoffs[0])}, but a backtest trains on earlier cutoffs than it "
-            f"holds out. Give at least two that lie one {target.reach_in_words} apart, for example "
+            f"{job}: as_of is one cutoff, {spoken(cutoffs[0])}, but {what} trains on earlier cutoffs than it holds "
+            f"out. Give at least two that lie one {target.reach_in_words} apart, for example "
             f"as_of=['{spoken(earlier)}', '{spoken(cutoffs[0])}']."
         )
     plan = tuple((holdout, purged(cutoffs, holdout, target)) for holdout in cutoffs)
@@ -70,14 +71,14 @@ def rolling_holdouts(
         bar.update()
         for holdout, training in plan:
             try:
-                holdouts.append(_measure(_Split(X, y, holdout, training), features, target, model))
+                holdouts.append(_measure(Split(X, y, holdout, training), features, target, model))
             except DataError as error:
                 skipped.append(Skipped(holdout, str(error)))
             bar.update()
     return holdouts, skipped
 
 
-class _Split:
+class Split:
     """The rows of one hold-out cutoff and of the cutoffs that train for it."""
 
     def __init__(
@@ -90,17 +91,17 @@ class _Split:
         self.holdout, self.training = holdout, training
 
 
-def _measure(split: _Split, features: FeatureSet, target: Target, model: Any) -> Holdout:
+def _measure(split: Split, features: FeatureSet, target: Target, model: Any) -> Holdout:
     """Train for one hold-out, score it, and measure the model and every rule on the same rows.
 
     Raises:
         DataError: one of the two has no rows or nothing to learn or measure, such as labels of one class.
     """
-    _check_rows(split, target)
+    check_rows(split, target)
     measures = measures_of(target.task)
     names = list(features.names)
     fitted = clone(model).fit(split.X_train[names], split.y_train)
-    score = _model_score(fitted, split.X_test[names], target)
+    score = model_score(fitted, split.X_test[names], target)
     y, index = split.y_test.to_numpy(np.float64), split.X_test.index
     probability = score if target.task == "binary" else None
     rows = [contender_rows(index, (type(model).__name__, "model"), y, score, probability)]
@@ -112,7 +113,7 @@ def _measure(split: _Split, features: FeatureSet, target: Target, model: Any) ->
     return Holdout(table, scores, suspicions(table, measures[0], split.X_test[names], split.y_test))
 
 
-def _model_score(fitted: Any, X: pd.DataFrame, target: Target) -> Floats:
+def model_score(fitted: Any, X: pd.DataFrame, target: Target) -> Floats:
     """The probability of class 1, or the predicted amount."""
     if target.task == "binary":
         positive = int(np.flatnonzero(np.asarray(fitted.classes_) == 1)[0])
@@ -120,7 +121,7 @@ def _model_score(fitted: Any, X: pd.DataFrame, target: Target) -> Floats:
     return np.asarray(fitted.predict(X), dtype=np.float64)
 
 
-def _rule_score(rule: Rule, split: _Split, target: Target) -> tuple[Floats, Floats | None]:
+def _rule_score(rule: Rule, split: Split, target: Target) -> tuple[Floats, Floats | None]:
     """The score of a rule on the hold-out; for a binary target also the probability that it stands for."""
     # Together, so that a missing value stands at the same place in both.
     scores = rule_scores(rule, pd.concat([split.X_train, split.X_test]))
@@ -129,7 +130,7 @@ def _rule_score(rule: Rule, split: _Split, target: Target) -> tuple[Floats, Floa
     return test.to_numpy(np.float64), probability
 
 
-def _check_rows(split: _Split, target: Target) -> None:
+def check_rows(split: Split, target: Target) -> None:
     """Say in the words of the backtest why a hold-out cannot be measured."""
     for what, y in (("this cutoff", split.y_test), ("its training cutoffs", split.y_train)):
         if y.empty:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from crmml.report.backtest import BacktestReport
+    from crmml.report.selection import Selection
 
 MODEL, RULE, OTHER, GREY = "#0072B2", "#D55E00", "#009E73", "#767676"
 _SIZE = (6.4, 4.2)
@@ -176,6 +177,23 @@ def metrics_beside(report: "BacktestReport") -> "Figure":
     return figure
 
 
+def importances(selection: "Selection") -> "Figure":
+    """What the deciding metric loses without each feature that was kept; the bars' ends span the cutoffs."""
+    kept = selection.table[selection.table["kept"]].iloc[::-1]
+    figure = _canvas((6.4, 1.6 + 0.22 * len(kept)), "Selection.figure()")
+    axes = figure.add_subplot()
+    _dress(axes, "What matters, over the cutoffs", f"Loss of {selection.measure.label} when it is shuffled", "")
+    axes.grid(axis="y", visible=False)
+    axes.grid(axis="x", color="#E6E6E6", linewidth=0.8)
+    spread = np.vstack([kept["mean"] - kept["min"], kept["max"] - kept["mean"]])
+    look = _bar(MODEL) | {"ecolor": "#333333", "capsize": 2}
+    axes.barh(range(len(kept)), kept["mean"], 0.7, xerr=spread, **look)
+    axes.axvline(0, color=GREY, linewidth=0.8)
+    axes.set_yticks(range(len(kept)), list(kept.index), fontsize=8)
+    axes.margins(y=0.01)
+    return figure
+
+
 def _figure(title: str, x: str, y: str) -> "tuple[Figure, Axes]":
     figure = _canvas(_SIZE)
     axes = figure.add_subplot()
@@ -183,11 +201,11 @@ def _figure(title: str, x: str, y: str) -> "tuple[Figure, Axes]":
     return figure, axes
 
 
-def _canvas(size: tuple[float, float]) -> "Figure":
+def _canvas(size: tuple[float, float], owner: str = "BacktestReport.figures()") -> "Figure":
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise MissingExtraError("BacktestReport.figures()", "matplotlib", extra="plot") from None
+        raise MissingExtraError(owner, "matplotlib", extra="plot") from None
     return Figure(figsize=size, layout="constrained", facecolor="white")
 
 
