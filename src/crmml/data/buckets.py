@@ -1,7 +1,7 @@
 """Events laid out by customer: divided into pieces in one pass, then every piece sorted and written as Parquet.
 
 The engine reads, cleans and assigns; the rows are moved by numpy and Arrow, which takes half the work of the
-engine's own partitioned writing and sorting (docs/decisions/0014-prepared-logs.md has the figures). Memory is that of
+engine's own partitioned writing and sorting (docs/decisions/0016-prepared-logs.md has the figures). Memory is that of
 one batch while dividing and of one piece while sorting; a piece that is too large for that is sorted by the engine,
 which can spill to disk.
 """
