@@ -1,10 +1,10 @@
 """The hundred features in polars: lazy queries on the streaming engine, one for each grouping, joined in the end.
 
-Measured shapes that lost: everything in one query (the common scan is held in memory, and twice the CPU), and all
-conditional aggregates over all rows instead of over the rows of their window and type.
+The log is sorted by customer once, so that every group-by after it finds a customer's rows side by side. Measured
+shapes that lost: no such sort, everything in one query, and the in-memory engine.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import polars as pl
@@ -20,9 +20,10 @@ age, type_ = pl.col("age"), pl.col("kind")
 
 def build(path: Path, as_of: datetime) -> pa.Table:
     """One row per customer; see the package."""
-    history, year = events(path, as_of), events(path, as_of, 365)
+    history = events(path, as_of).sort("customer").collect(engine="streaming").lazy()
+    year = last(history, 365)
     bought = history.filter(type_ == "purchase").drop("kind").collect(engine="streaming").lazy()
-    half = events(path, as_of, 180).select("customer", "age", "kind", "item").collect(engine="streaming").lazy()
+    half = last(history, 180).select("customer", "age", "kind", "item").collect(engine="streaming").lazy()
     viewed = half.filter(type_ == "view")
     parts = [
         ever(history),
@@ -49,12 +50,9 @@ def build(path: Path, as_of: datetime) -> pa.Table:
     return finish(table).select("customer", *NAMES).collect(engine="streaming").to_arrow()
 
 
-def events(path: Path, as_of: datetime, length: int | None = None) -> pl.LazyFrame:
-    """The events of the last `length` days, or all, with their ages; a filter on time itself skips row groups."""
+def events(path: Path, as_of: datetime) -> pl.LazyFrame:
+    """All events with their ages: integers, which the engine compares without going through a calendar."""
     log = pl.scan_parquet(path).filter(pl.col("ts") < as_of)
-    if length is not None:
-        log = log.filter(pl.col("ts") >= as_of - timedelta(days=length))
-    # Integers: the engine compares and subtracts them without going through a calendar.
     return log.with_columns(age=int(as_of.timestamp()) * 1_000_000 - pl.col("ts").dt.epoch("us")).drop("ts")
 
 
@@ -242,14 +240,19 @@ def days_bought(bought: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def streaks(events: pl.LazyFrame, current: str, longest: str | None = None) -> pl.LazyFrame:
-    """Runs of 30-day periods with events: within a run, the period less its rank stays the same."""
-    ordered = periods(events, MONTH).sort("customer", "period").with_row_index("row")
-    starts = ordered.group_by("customer").agg(pl.col("row").min().alias("start"))
-    run = (pl.col("period") - (pl.col("row") - pl.col("start")).cast(pl.Int32)).alias("run")
-    runs = ordered.join(starts, on="customer").select("customer", run).group_by("customer", "run").agg(pl.len())
-    found = [pl.when(pl.col("run") == 0).then("len").sum().alias(current)]
-    found += [pl.col("len").max().alias(longest)] if longest else []
-    return runs.group_by("customer").agg(found)
+    """Runs of 30-day periods with events, from a bit for each period: five years of them."""
+    bits = pl.lit(2, pl.Int64).pow((age - 1) // MONTH).cast(pl.Int64)
+    table = events.group_by("customer").agg(bits.bitwise_or().alias("bits"))
+    table = table.with_columns(pl.col("bits").bitwise_trailing_ones().alias(current))
+    if longest is None:
+        return table.drop("bits")
+    # What is left after n - 1 times keeping the bits that have a neighbour is a run of n. A step is a query of its
+    # own: written into one expression, each would hold the one before it twice.
+    rows = table.with_columns(pl.lit(0).alias(longest)).collect(engine="streaming")
+    while (rows["bits"] > 0).any():
+        bits = pl.col("bits")
+        rows = rows.with_columns(bits & (bits // 2), pl.col(longest) + (bits > 0).cast(pl.Int32))
+    return rows.drop("bits").lazy()
 
 
 def sessions(events: pl.LazyFrame) -> pl.LazyFrame:
