@@ -91,7 +91,7 @@ def _conversions(known: Known) -> Features:
 
 
 def subscription(log: "InteractionLog", *, renewal: str | None = None) -> FeatureSet:
-    """Payments that come back at regular times, and the use between them: is a customer late, or using it less?
+    """Payments that come back at regular times, and the use between them: who is late, and who uses it less.
 
     Args:
         log: the interactions.
@@ -200,7 +200,7 @@ def omnichannel(log: "InteractionLog") -> FeatureSet:
 
 
 def early_warning(log: "InteractionLog") -> FeatureSet:
-    """Is a customer about to leave? The last weeks against the weeks before, and against the customer's own rhythm.
+    """Who is about to leave: the last weeks against the weeks before, and against the customer's own rhythm.
 
     Raises:
         ConfigError: the log is shorter than 180 days: three months cannot be compared with the three before.
