@@ -171,7 +171,8 @@ REQUESTS: dict[str, tuple[type[cm.CrmmlError], Any, str]] = {
     "a preset that does not exist": (
         cm.ConfigError,
         lambda: cm.build_features(LOG, "standart", "2024-02-15"),
-        "features: there is no preset 'standart'. Did you mean 'standard'? Use one of rfm, standard, or a FeatureSet.",
+        "features: there is no preset 'standart'. Did you mean 'standard'? Use one of rfm, standard, clickstream, "
+        "subscription, omnichannel, early_warning, or a FeatureSet.",
     ),
     "a role that the log lacks": (
         cm.SchemaError,

@@ -19,16 +19,31 @@ from tests.features.compare import cells, differences
 from tests.features.mutants import Mutant, built_in
 from tests.features.oracle_rows import DAY, Row
 from tests.features.same_bits import bits, differing
-from tests.features.strategies import EPOCH, anchored, budget, feature_sets, log_of, random_rows, some_cutoffs, stamp
+from tests.features.strategies import (
+    EPOCH,
+    ROLES,
+    anchored,
+    arrow_table,
+    budget,
+    feature_sets,
+    log_of,
+    random_rows,
+    some_cutoffs,
+    stamp,
+)
 from tests.features.test_golden_sql import FEATURES
 from tests.features.test_oracle import targets
 
 # Of every public kind, with and without filter and window.
 EVERY = cm.FeatureSet([feature for features in FEATURES.values() for feature in features])
+# One of every kind.
+EACH = cm.FeatureSet([features[0] for features in FEATURES.values()])
 SOME = cm.FeatureSet([cm.Recency(), cm.Count(event_type="view", window="3d"), cm.NUnique("item_id"), cm.Latest("plan")])
 TWELVE = tuple(stamp(EPOCH + n * DAY // 2) for n in range(12))
 ROWS = anchored(random_rows(Random(3), [moment.value // 1000 for moment in TWELVE[:3]], customers=80, events=12))
-LOG = log_of(ROWS)
+# As in the log of the golden texts, events may have vectors too.
+TASTES = pa.array([None if n % 3 == 0 else [n / 7, -1.0 / (n + 1)] for n in range(len(ROWS))], pa.list_(pa.float64()))
+LOG = cm.InteractionLog(arrow_table(ROWS).append_column("taste", TASTES), **ROLES)
 POPULATION = cm.Population(event_type="purchase", active_within="1w")
 TARGETS = [
     cm.Spend("2d", event_type="purchase", active_within="3d", gap="1d"),
@@ -49,7 +64,7 @@ def assert_same(actual: pa.Table, expected: pa.Table) -> None:
 @pytest.fixture(scope="module")
 def twelve() -> pa.Table:
     """Twelve cutoffs in one build."""
-    return cm.build_features(LOG, EVERY, TWELVE, to="arrow")
+    return cm.build_features(LOG, EACH, TWELVE, to="arrow")
 
 
 def test_the_bits_of_a_table_tell_what_equality_does_not() -> None:
@@ -59,12 +74,17 @@ def test_the_bits_of_a_table_tell_what_equality_does_not() -> None:
     assert differing(pa.table({"x": [1]}), pa.table({"x": [1.0]})) == ["schema"]
 
 
-def test_every_feature_as_of_twelve_cutoffs_joined_or_one_by_one(twelve: pa.Table) -> None:
-    assert_same(at_once(Table(LOG, EVERY, TWELVE)), twelve)
+def test_every_feature_joined_or_one_by_one() -> None:
+    table = Table(LOG, EVERY, TWELVE[:3])
+    assert_same(at_once(table), table.arrow())
+
+
+def test_twelve_cutoffs_joined_or_one_by_one(twelve: pa.Table) -> None:
+    assert_same(at_once(Table(LOG, EACH, TWELVE)), twelve)
 
 
 def test_twelve_cutoffs_are_twelve_single_builds(twelve: pa.Table) -> None:
-    alone = pa.concat_tables([cm.build_features(LOG, EVERY, cutoff, to="arrow") for cutoff in TWELVE])
+    alone = pa.concat_tables([cm.build_features(LOG, EACH, cutoff, to="arrow") for cutoff in TWELVE])
     assert_same(alone.sort_by([("customer_id", "ascending"), ("as_of", "ascending")]), twelve)
 
 
