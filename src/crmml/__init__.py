@@ -46,6 +46,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "features.clocks": ("CutoffCalendar", "HourShare", "WeekdayShare"),
     "features.feature_set": ("FeatureSet",),
     "features.rhythm": ("DaysActive", "Gap", "Sessions", "Streak", "TimeTo"),
+    "features.vectors": ("MeanVector",),
     "features.targets": ("Churn", "NextItems", "Population", "Repurchase", "Rule", "Spend"),
     "features.interactions": ("Interactions", "build_interactions", "build_next_items"),
     "features.cutoffs": ("cutoffs",),

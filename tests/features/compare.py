@@ -38,7 +38,7 @@ def differences(
     actual: Mapping[Any, Mapping[str, Any]], expected: Mapping[Any, Mapping[str, Any]], features: Iterable[Any]
 ) -> list[str]:
     """One line for every customer that is too many or missing, and for every value that differs."""
-    definitions = {feature.name: feature for feature in features}
+    definitions = {column: feature for feature in features for column in feature.columns}
     found = [f"too many: {key}" for key in actual.keys() - expected.keys()]
     found += [f"missing: {key}" for key in expected.keys() - actual.keys()]
     for key in actual.keys() & expected.keys():
@@ -71,7 +71,7 @@ class Named:
     """A target under the name of a column, so that a difference prints the definition."""
 
     def __init__(self, name: str, definition: object) -> None:
-        self.name, self.definition = name, definition
+        self.columns, self.definition = (name,), definition
 
     def __repr__(self) -> str:
         return repr(self.definition)

@@ -123,13 +123,20 @@ def by_customer(rows: Iterable[Row]) -> dict[Any, list[Row]]:
     return found
 
 
+def columns(definition: Any, value: Any) -> list[tuple[str, Any]]:
+    """The columns of a definition with their values: one, or a list of as many."""
+    several = definition.columns != (definition.name,)
+    return list(zip(definition.columns, value if several else [value], strict=True))
+
+
 def build(rows: list[Row], features: Iterable[Any], as_of: Iterable[int]) -> dict[tuple[Any, int], dict[str, Any]]:
     """What `build_features` has to give: (customer, cutoff) -> feature name -> value."""
     definitions = list(features)
     return {
         (customer, cutoff): {
-            definition.name: AGGREGATES[type(definition).__name__](own, definition, cutoff)
+            column: value
             for definition in definitions
+            for column, value in columns(definition, AGGREGATES[type(definition).__name__](own, definition, cutoff))
         }
         for customer, own in by_customer(rows).items()
         for cutoff in as_of

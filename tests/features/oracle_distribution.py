@@ -1,8 +1,10 @@
 """The distribution family of the oracle: quantiles, concentration, the most frequent and the first value."""
 
+import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable
+from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -63,6 +65,35 @@ def first(rows: list[Row], definition: Any, as_of: int) -> Any:
     return max((row[column] for row in there if row["timestamp"] == begin), default=None)
 
 
+def mean_vector(rows: list[Row], definition: Any, as_of: int) -> list[float]:
+    """The mean of each coordinate: of the numbers of a list to 9 decimals, or of the signed words of a text."""
+    there = present(matching(rows, definition, as_of), definition.column)
+    if not there:
+        return [math.nan] * definition.size
+    vectors = [hashed(value, definition.size) if isinstance(value, str) else decimals(value) for value in there]
+    return [float(sum(numbers) / len(there)) for numbers in zip(*vectors, strict=True)]
+
+
+def decimals(values: list[float]) -> list[Fraction]:
+    """Each number rounded half away from zero to 9 decimals."""
+    return [Fraction(Decimal(str(value)).quantize(Decimal("1e-9"), rounding=ROUND_HALF_UP)) for value in values]
+
+
+# What stands between words: white space and punctuation. Whatever is left of a text is a word.
+BETWEEN = {*map(chr, range(9, 128))} - {*"abcdefghijklmnopqrstuvwxyz0123456789"} | {*map(chr, range(0x80, 0xC0))}
+BETWEEN |= {*map(chr, range(0x2010, 0x205F)), *map(chr, range(0x2FF0, 0x3005)), *map(chr, range(0x3008, 0x3020))}
+
+
+def hashed(text: str, size: int) -> list[Fraction]:
+    """A text as the bag of its words, each added or taken off at the place that its MD5 digest gives."""
+    vector = [Fraction(0)] * size
+    for word in "".join(" " if character in BETWEEN else character for character in text.lower()).split(" "):
+        if word:
+            digest = hashlib.md5(word.encode(), usedforsecurity=False).hexdigest()
+            vector[int(digest[:4], 16) % size] += 1 if digest[4] in "01234567" else -1
+    return vector
+
+
 DISTRIBUTION: dict[str, Callable[[list[Row], Any, int], Any]] = {
     "Median": median,
     "Quantile": any_quantile,
@@ -71,4 +102,5 @@ DISTRIBUTION: dict[str, Callable[[list[Row], Any, int], Any]] = {
     "RepeatShare": repeat_share,
     "TopValue": top_value,
     "First": first,
+    "MeanVector": mean_vector,
 }

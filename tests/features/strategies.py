@@ -230,6 +230,10 @@ OWN: dict[str, dict[str, SearchStrategy[Any]]] = {
     **{verb: {"column": ANYTHING} for verb in ("Entropy", "TopShare", "TopValue", "RepeatShare")},
     # At (n - 1) q of up to 60 values, a double meets the whole numbers that the decimal meets.
     "Quantile": {"column": NUMBER, "q": st.sampled_from((0.01, 0.1, 0.25, 0.5, 0.9, 0.975))},
+    "MeanVector": {
+        "column": st.sampled_from(("plan", "channel", "event_type", "item_id")),
+        "size": st.sampled_from((1, 3, 8)),
+    },
     **OWN_RHYTHM,
     "Trend": {"column": st.one_of(st.none(), NUMBER), "pair": st.sampled_from(TRENDS)},
     "Basket": {

@@ -32,6 +32,7 @@ FRAME = pd.DataFrame(
         "units": [1, None, 2],
         "source": ["web", "shop", "web"],
         "plan": ["free", "gold", "gold"],
+        "taste": [[0.5, -1.0], None, [0.25, 2.0]],
     }
 )
 LOG = cm.InteractionLog(
@@ -90,6 +91,7 @@ FEATURES: dict[str, list[Any]] = {
     "Entropy": [cm.Entropy("channel"), cm.Entropy("item_id", event_type="view", window="90d")],
     "TopShare": [cm.TopShare("channel"), cm.TopShare("item_id", event_type="view", window="90d")],
     "TopValue": [cm.TopValue("channel"), cm.TopValue("quantity", event_type="purchase", window="90d")],
+    "MeanVector": [cm.MeanVector("taste", 2, window="90d"), cm.MeanVector("plan", 2, event_type="purchase")],
     "RepeatShare": [cm.RepeatShare("item_id", event_type="purchase"), cm.RepeatShare("item_id", window="90d")],
     "Basket": [
         *(cm.Basket(stat=stat, event_type="purchase", window="90d") for stat in ("lines", "items", "value")),

@@ -63,6 +63,7 @@ READ = [
      "of the distinct values of item_id of purchases before the cutoff, the share with at least two"),
     (cm.TopValue("channel"), "most frequent value of channel of events before the cutoff"),
     (cm.First("channel"), "value of channel of the first event that has one"),
+    (cm.MeanVector("taste", 2), "the mean vector of taste over events before the cutoff"),
     (cm.Latest("plan", window="30d"), "value of plan of the last event that has one, looking back 30 days"),
     (cm.DaysActive(**BOUGHT), "number of days (UTC) with purchases before the cutoff"),
     (cm.Sessions(stat="length", gap="1h"),

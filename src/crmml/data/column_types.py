@@ -15,7 +15,8 @@ ZONED = ("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ_NS")
 
 def is_number(kind: str) -> bool:
     """Whether the values of the engine's type `kind` are numbers (or truth values)."""
-    return kind in NUMBERS or kind in FLOATS or kind.startswith("DECIMAL") or kind == "BOOLEAN"
+    decimal = kind.startswith("DECIMAL") and not kind.endswith("]")  # "DECIMAL(9,2)[]" is a list of them
+    return kind in NUMBERS or kind in FLOATS or decimal or kind == "BOOLEAN"
 
 
 def is_text(kind: str) -> bool:

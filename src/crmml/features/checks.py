@@ -1,13 +1,23 @@
 """Whether a log has what a definition names: columns, their types, event types."""
 
+import re
 from typing import TYPE_CHECKING
 
+from sqlglot import exp
+
+from crmml.data.column_types import is_number
+from crmml.data.sql import name_of
+from crmml.data.steps import EVENTS, chain
 from crmml.errors import ConfigError, SchemaError, did_you_mean
 from crmml.features.filters import Filter
 
 if TYPE_CHECKING:
     from crmml.data.log import InteractionLog
     from crmml.features.aggregate import Aggregate
+    from crmml.features.vectors import MeanVector
+
+# A list of the engine: of any length, or of one ("float[3]").
+LIST = re.compile(r"(?P<of>[^\[\]]+)\[(?P<size>\d*)\]")
 
 
 def check_aggregate(aggregate: "Aggregate", log: "InteractionLog", *, numeric: bool) -> None:
@@ -22,6 +32,43 @@ def check_aggregate(aggregate: "Aggregate", log: "InteractionLog", *, numeric: b
         raise SchemaError(
             f"{where}: {of!r} is {log.kind(of)}, not a number. "
             f"Use NUnique({of!r}) or Latest({of!r}), or a column of numbers."
+        )
+
+
+def check_vectors(of: "MeanVector", log: "InteractionLog") -> None:
+    """Raise a SchemaError where the column holds neither texts nor lists of as many numbers as `of` says."""
+    where, name, kind = repr(of), of.column, log.kind(of.column)
+    if kind == "text":
+        return
+    list_of = LIST.fullmatch(kind)
+    if not list_of or not is_number(list_of["of"].upper()):
+        raise SchemaError(
+            f"{where}: {name!r} is {kind}, neither a list of numbers nor text. "
+            f"Use a column with a list of {of.size} numbers per event, or Mean({name!r}) if it is one number."
+        )
+    vector = name_of(name)
+    length, known = exp.ArraySize(this=vector), exp.Anonymous(this="list_count", expressions=[vector.copy()])
+    least, most, there = (
+        exp.Min(this=length),
+        exp.Max(this=length.copy()),
+        exp.Min(this=exp.Sub(this=known, expression=length.copy())),
+    )
+    query = exp.select(exp.alias_(least, "least"), exp.alias_(most, "most"), exp.alias_(there, "there")).from_(EVENTS)
+    row = log.engine.row(chain(log.steps([name]), query))
+    if row["least"] is None:
+        return
+    if row["least"] != row["most"]:
+        raise SchemaError(
+            f"{where}: the lists in {name!r} have from {row['least']} to {row['most']} numbers. "
+            "Make them vectors of one length; a missing one is None."
+        )
+    if row["most"] != of.size:
+        raise SchemaError(
+            f"{where}: the lists in {name!r} have {row['most']} numbers, not {of.size}. Use size={row['most']}."
+        )
+    if row["there"]:
+        raise SchemaError(
+            f"{where}: a list in {name!r} lacks some of its numbers. Fill them, or make the whole list missing (None)."
         )
 
 

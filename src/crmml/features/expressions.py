@@ -8,6 +8,9 @@ AGE = "age_us"
 # Exact arithmetic: sums of decimals do not depend on the order of the rows or the number of threads.
 EXACT = "DECIMAL(18, 6)"
 EXACT_BELOW = 10**12
+# The numbers of a vector are smaller and need more places: nine hold what a float of 32 bits says of an embedding.
+COORDINATE = "DECIMAL(18, 9)"
+VECTOR_BELOW = 10**9
 # Products need more digits: DuckDB keeps that of two DECIMAL(18) within 18, and refuses what does not fit.
 WIDE = "DECIMAL(38, 6)"
 

@@ -10,7 +10,7 @@ from crmml.data.sql import name_of, not_null
 from crmml.data.steps import EVENTS, chain
 from crmml.data.time import DAY, spoken
 from crmml.errors import ConfigError, DataError, LeakageError
-from crmml.features.expressions import EXACT_BELOW, number
+from crmml.features.expressions import EXACT_BELOW, VECTOR_BELOW, number
 
 if TYPE_CHECKING:
     from crmml.data.log import InteractionLog
@@ -60,6 +60,10 @@ def check_cutoffs(log: "InteractionLog", cutoffs: Sequence[pd.Timestamp]) -> Non
 def explain_values(log: "InteractionLog", names: Sequence[str]) -> None:
     """Raise a DataError that shows a value which cannot be summed exactly, if there is one."""
     for name in dict.fromkeys(names):
+        if log.kind(name).endswith("]"):
+            _explain_vectors(log, name)
+        if log.kind(name) != "number":
+            continue
         value = name_of(name)
         size = exp.Abs(this=exp.cast(value, "DOUBLE"))
         fits = exp.LT(this=size, expression=number(EXACT_BELOW))
@@ -71,3 +75,16 @@ def explain_values(log: "InteractionLog", names: Sequence[str]) -> None:
                 f"exactly. Mend it, or drop the events: "
                 f"log.clean(KeepBetween({name!r}, minimum=-{EXACT_BELOW:.0e}, maximum={EXACT_BELOW:.0e}))."
             )
+
+
+def _explain_vectors(log: "InteractionLog", name: str) -> None:
+    """The same for the numbers of lists; in a list with NaN, the greatest number is NaN."""
+    ends = (exp.Anonymous(this=end, expressions=[name_of(name)]) for end in ("list_max", "list_min"))
+    largest = exp.func("GREATEST", *(exp.Abs(this=exp.cast(end, "DOUBLE")) for end in ends))
+    query = exp.select(exp.alias_(exp.Max(this=largest), "value")).from_(EVENTS)
+    value = log.engine.row(chain(log.steps([name]), query))["value"]
+    if value is not None and not value < VECTOR_BELOW:
+        raise DataError(
+            f"{name!r} has a list with the number {value:g} (its sign aside), but only numbers below "
+            f"{VECTOR_BELOW:.0e} can be summed exactly. Mend it, or make the whole list missing (None)."
+        )

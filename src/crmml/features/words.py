@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from crmml.features import aggregates, baskets, change, clocks, distribution, rhythm
+from crmml.features import aggregates, baskets, change, clocks, distribution, rhythm, vectors
 from crmml.features.aggregate import Aggregate, Feature
 from crmml.features.filters import as_values
 from crmml.features.phrases import Events, Seen, duration, length
@@ -161,6 +161,13 @@ def _(feature: distribution.RepeatShare) -> Words:
     seen = Seen(feature)
     text = f"of the distinct values of {feature.column} of {seen.several}, the share with at least two"
     return Words(text, SHARE, seen.no_value)
+
+
+@words_of.register
+def _(feature: vectors.MeanVector) -> Words:
+    seen = Seen(feature)
+    text = f"the mean vector of {feature.column} over {seen.several}"
+    return Words(text, f"unit of {feature.column}; of a text, words", seen.no_value)
 
 
 def _picked(feature: Aggregate, text: str) -> Words:
