@@ -100,7 +100,11 @@ class Picture:
 
 
 def _plain(value: Any) -> str:
-    return "(" + ", ".join(f"{part:g}" for part in value) + ")" if isinstance(value, tuple) else str(value)
+    return (
+        "(" + ", ".join(f"{part:g}".replace("-", "−") for part in value) + ")"
+        if isinstance(value, tuple)
+        else str(value)
+    )
 
 
 def _lines(feature: Feature, values: Values) -> list[tuple[str, str]]:

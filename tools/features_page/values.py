@@ -13,6 +13,7 @@ from crmml import (
     Latest,
     Max,
     Mean,
+    MeanVector,
     Median,
     Min,
     NUnique,
@@ -42,6 +43,15 @@ MONEY = read("""
 """)
 BOUGHT = tuple(event for event in MONEY if event.event_type == "purchase")
 NET = tuple(event for event in MONEY if event.event_type != "view")
+TASTES = read("""
+    when   event_type taste
+    04-18  view       0,1
+    05-10  view       1,0
+    05-28  view       0.5,0.5
+    06-11  view       -
+    06-24  view       0.9,-0.2
+    07-07  view       0,1
+""")
 ORDERS = read("""
     when   event_type amount item_id
     04-20  purchase   20     tea
@@ -78,6 +88,13 @@ def _tally(column: str) -> Callable[[list[Event]], str]:
         return ", ".join(f"{value}: {n}" for value, n in Counter(event.value(column) for event in seen).most_common())
 
     return working
+
+
+def _by_place(seen: list[Event]) -> str:
+    """The sums, coordinate by coordinate."""
+    vectors = [event.taste for event in seen if event.taste is not None]
+    sums = (" + ".join(f"{value:g}".replace("-", "−") for value in values) for values in zip(*vectors, strict=True))
+    return "; ".join(f"({added}) / {len(vectors)}" for added in sums).replace("+ −", "− ")
 
 
 def _baskets(seen: list[Event]) -> list[Mark]:
@@ -144,4 +161,7 @@ WHICH = {
     "RepeatShare": Picture([RepeatShare("item_id", event_type="purchase")], MONEY, **ITEMS),
     "First": Picture([First("channel")], MONEY, **RANGE, label="channel", ring=lambda seen: seen[:1]),
     "Latest": Picture([Latest("plan")], MONEY, **RANGE, label="plan", ring=lambda seen: seen[-1:]),
+    "MeanVector": Picture(
+        [MeanVector("taste", size=2, window="60d")], TASTES, **RANGE, label="taste", working=_by_place
+    ),
 }
