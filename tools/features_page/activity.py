@@ -214,7 +214,7 @@ WHEN = {
         "06-30T16:00",
         "07-01T01:30",
         "h",
-        "%H:%M",
+        clock=True,
         marks=_sessions,
     ),
     "HourShare": Picture(

@@ -30,7 +30,7 @@ class Picture:
     start: str
     end: str
     ticks: str = "MS"  # how far apart, as pandas writes it
-    format: str = "%-d %b"
+    clock: bool = False  # whether the ticks are hours
     lane: str = "event_type"
     label: str | None = None  # the column that is written above the dots
     first: Callable[[Event], bool] | None = None
@@ -74,7 +74,10 @@ class Picture:
             as_of=AS_OF,
             intervals=self._windows if self.intervals is None else self.intervals,
             marks=self.marks(seen),
-            ticks=[(at, at.strftime(self.format)) for at in pd.date_range(start, end, freq=self.ticks)],
+            ticks=[
+                (at, f"{at:%H:%M}" if self.clock else f"{at.day} {at:%b}")
+                for at in pd.date_range(start, end, freq=self.ticks)
+            ],
             legend=[
                 (style, text)
                 for style, text in zip(("in", "second", "out"), self.legend, strict=True)

@@ -328,7 +328,7 @@ class Timeline:
 
     def _ticks(self) -> Iterator[Text]:
         y = self._axis + 17
-        cut = Text(self.x(self.as_of), y, f"as_of {self.as_of:%-d %b}", "t b", "middle")
+        cut = Text(self.x(self.as_of), y, f"as_of {self.as_of.day} {self.as_of:%b}", "t b", "middle")
         yield cut
         for at, label in self.ticks:
             tick = Text(self.x(at), y, label, "s", "middle")
