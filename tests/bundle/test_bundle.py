@@ -63,6 +63,15 @@ def test_a_loaded_bundle_is_the_saved_one(kind: str, tmp_path: Path) -> None:
         assert (tmp_path / "b" / file.name).read_bytes() == file.read_bytes()
 
 
+def test_a_feature_of_several_columns_is_kept_and_scored(tmp_path: Path) -> None:
+    """Its model has more columns than the FeatureSet has features."""
+    features = [cm.Count(), cm.MeanVector("channel", 4)]
+    original = cm.train(log(), features, cm.Churn("60d"), cm.ChurnClassifier(num_iterations=5), CUTOFF, progress=False)
+    loaded = cm.Bundle.load(original.save(tmp_path / "vectors"))
+    assert loaded.model.n_features_in_ == 1 + 4
+    assert_frame_equal(loaded.score(log(), LATER), original.score(log(), LATER), check_exact=True)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_columns_of_the_scores(kind: str) -> None:
     scores = bundle(kind).score(log(), [LATER, CUTOFF])

@@ -28,7 +28,7 @@ _TOLERANCE = 1e-12
 def make_probe(features: Any, target: Any, model: Any) -> Columns:
     """Arrays named `probe.*`: the rows (or customers), and the score columns that they get."""
     if isinstance(features, FeatureSet):
-        asked: Columns = {_ROWS: _rows(len(features))}
+        asked: Columns = {_ROWS: _rows(len(features.names))}
     else:
         asked = {_CUSTOMERS: _customers(model)}
     return asked | _answers(features, target, model, asked)
@@ -42,7 +42,7 @@ def check_probe(features: Any, target: Any, model: Any, arrays: Mapping[str, Any
     """
     name = _ROWS if isinstance(features, FeatureSet) else _CUSTOMERS
     asked = arrays.get(name)
-    if asked is None or (name == _ROWS and asked.shape != (_N_ROWS, len(features))):
+    if asked is None or (name == _ROWS and asked.shape != (_N_ROWS, len(features.names))):
         raise BundleError(f"{where}: has no probe. Save the bundle again with Bundle.save().")
     expected = {key: array for key, array in arrays.items() if key != name}
     found = _answers(features, target, model, {name: asked})
