@@ -93,7 +93,8 @@ class DropDuplicates(CleaningStep):
             partition_by=[name_of(name) for name in self.columns],
             order=exp.Order(expressions=[exp.Ordered(this=name_of(name)) for name in columns]),
         )
-        return exp.select("*").from_(before).qualify(exp.EQ(this=rank, expression=exp.Literal.number(1)))
+        selected = exp.select(*(name_of(name) for name in columns)).from_(before)
+        return selected.qualify(exp.EQ(this=rank, expression=exp.Literal.number(1)))
 
 
 @dataclass(frozen=True, repr=False)

@@ -6,8 +6,9 @@ session of Spark read the same events, under the same names and in the same type
 
 import shutil
 import tempfile
+import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from crmml.data.log import InteractionLog
 
 DIALECT = "spark"
+# The table in which a build keeps what it reads more than once, and the column by which it is divided.
+KEPT = "kept_events"
+CUSTOMER = "customer_id"
 # What makes a text mean the same however the user's session is set up.
 SETTINGS = {
     # All time is UTC; a TIMESTAMP is a moment, a TIMESTAMP_NTZ has no zone.
@@ -39,6 +43,10 @@ SETTINGS = {
     "spark.sql.parser.escapedStringLiterals": "false",
     "spark.sql.ansi.doubleQuotedIdentifiers": "false",
     "spark.sql.caseSensitive": "false",
+    # All groupings and joins are by customer, and so are the events divided: nothing has to move or to be sent for
+    # them, if Spark takes what is divided by customer as divided by customer and cutoff, and joins part by part.
+    "spark.sql.requireAllClusterKeysForCoPartition": "false",
+    "spark.sql.autoBroadcastJoinThreshold": "-1",
 }
 # The types that Spark reads from Parquet files by itself: DuckDB's name -> Spark's.
 READABLE = {
@@ -115,27 +123,30 @@ Use SparkEngine(SparkSession.builder.getOrCreate()).
                 "Use SparkEngine(SparkSession.builder.getOrCreate())."
             )
         self._session = session
+        self._lock = threading.Lock()
         # A log and what clean() makes of it share the embedded engine, and read the same source.
         self._readers: weakref.WeakKeyDictionary[Engine, Any] = weakref.WeakKeyDictionary()
 
-    def arrow(self, log: "InteractionLog", text: str, schema: pa.Schema) -> pa.Table:
-        """The rows of a Spark SQL text that reads the source of `log` as the table `log`.
+    def arrow(self, log: "InteractionLog", steps: Sequence[tuple[str, str]], text: str, schema: pa.Schema) -> pa.Table:
+        """The rows of a Spark SQL text that reads some steps more than once.
 
         Args:
             log: the interactions.
-            text: one statement.
+            steps: names and statements; each reads the source of `log` as the table `log`, and the steps before it.
+                The last one is worked out once, and divided by customer: no grouping and no join moves it again.
+            text: the statement that reads the last step as the table `KEPT`.
             schema: the columns of the result with their types, as the embedded engine has them.
 
         Raises:
-            EngineError: Spark refuses the text, or fails while it runs.
+            EngineError: Spark refuses a text, or fails while it runs.
             SchemaError: the text reads a column whose type Spark is not given.
             DataError: a file of the log is gone.
         """
-        from pyspark.errors import PySparkException
-
         try:
-            table = self._reader(log).sql(text).toArrow()
-        except PySparkException as error:
+            # The views of a build are the session's: one build at a time.
+            with self._lock:
+                table = _run(self._reader(log), steps, text)
+        except _spark_errors() as error:
             raise _translated(error, log) from error
         columns = zip(table.columns, schema, strict=True)
         return pa.table([_as_type(column, field.type) for column, field in columns], schema=schema)
@@ -162,6 +173,21 @@ Use SparkEngine(SparkSession.builder.getOrCreate()).
         for key, value in SETTINGS.items():
             reader.conf.set(key, value)
         return reader
+
+
+def _run(reader: Any, steps: Sequence[tuple[str, str]], text: str) -> pa.Table:
+    # As views and not as one text: Spark does not find rows again that it keeps for a text with a WITH.
+    for name, step in steps[:-1]:
+        reader.sql(step).createOrReplaceTempView(name)
+    parts = reader.conf.get("spark.sql.shuffle.partitions")
+    # With a number the parts stay as they are; some services know no number, only "auto".
+    number = [int(parts)] if parts.isdigit() else []
+    kept = reader.sql(steps[-1][1]).repartition(*number, CUSTOMER).persist()
+    kept.createOrReplaceTempView(KEPT)
+    try:
+        return reader.sql(text).toArrow()
+    finally:
+        kept.unpersist()
 
 
 def _written_as(kind: str) -> str:
@@ -205,6 +231,17 @@ def _selected(columns: Mapping[str, str]) -> list[str]:
 
 def _as_type(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
     return pa.chunked_array([pa.nulls(len(column))]) if pa.types.is_null(kind) else column.cast(kind)
+
+
+def _spark_errors() -> tuple[type[Exception], ...]:
+    """What Spark raises: its own words, or those of Java where it has none."""
+    from pyspark.errors import PySparkException
+
+    try:
+        from py4j.protocol import Py4JError
+    except ImportError:  # a client of a remote Spark has no Java
+        return (PySparkException,)
+    return (PySparkException, Py4JError)
 
 
 def _translated(error: Exception, log: "InteractionLog") -> CrmmlError:

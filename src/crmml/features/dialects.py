@@ -8,13 +8,14 @@ written in the other dialect. What they are for:
 - clocks: a local time that occurs twice, when clocks go back, is the later moment of the two, as in DuckDB;
 - numbers: integers of 128 bits, decimals whose products lose nothing, divisions of whole numbers;
 - quantiles: exact and interpolated;
+- the cutoffs: a join with a short list, for which Spark must not move the events;
 - MATERIALIZED, which DuckDB alone knows, and patterns that match anywhere in a text.
 
 A Spark text is written for the settings of `crmml.data.spark_engine`: another setting can change what it means.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -22,6 +23,7 @@ import sqlglot
 from sqlglot import Dialect, exp
 
 from crmml.errors import ConfigError, did_you_mean
+from crmml.features.plan import CUTOFFS
 
 DUCKDB = "duckdb"
 
@@ -38,13 +40,15 @@ class Rewrites:
         to_local: the template of a time X in UTC, as the clocks of zone Y show it.
         to_utc: the template of a time X on the clocks of zone Y, in UTC.
         cast: what changes a cast.
+        broadcast: whether a query says by a hint that the list of cutoffs goes to every worker.
     """
 
     functions: Mapping[str, str]
     nodes: Mapping[type[exp.Expr], str]
     to_local: str
     to_utc: str
-    cast: Callable[[exp.Cast], exp.Expr] = field(default=lambda node: node)
+    cast: Callable[[exp.Cast], exp.Expr]
+    broadcast: bool = False
 
 
 def text_of(query: exp.Select, dialect: str) -> str:
@@ -78,6 +82,9 @@ def _node(node: exp.Expr, rewrites: Rewrites, dialect: str) -> exp.Expr:
     """`node`, or what stands in its place in `dialect`."""
     if isinstance(node, exp.CTE):
         node.set("materialized", None)
+    elif isinstance(node, exp.Join) and rewrites.broadcast and node.alias_or_name == CUTOFFS and node.parent_select:
+        hint = exp.JoinHint(this="BROADCAST", expressions=[exp.to_table(CUTOFFS)])
+        node.parent_select.set("hint", exp.Hint(expressions=[hint]))
     elif isinstance(node, exp.Cast):
         return rewrites.cast(node)
     elif isinstance(node, exp.AtTimeZone) and isinstance(node.this.unnest(), exp.AtTimeZone):
@@ -121,9 +128,9 @@ def _to_bignumeric(node: exp.Cast) -> exp.Expr:
     """
     if not node.to.is_type("INT128", "DECIMAL"):
         return node
-    places = node.to.expressions[1].copy() if node.to.expressions else exp.Literal.number(0)
+    precision_and_scale = node.to.expressions
     node.set("to", exp.DataType(this=exp.DataType.Type.BIGDECIMAL))
-    return exp.Round(this=node.copy(), decimals=places.this if isinstance(places, exp.DataTypeParam) else places)
+    return exp.Round(this=node.copy(), decimals=precision_and_scale[1].this) if precision_and_scale else node
 
 
 # A local time is taken back through the offset of the next day: where that moment shows the same local time, it is
@@ -141,6 +148,7 @@ _SPARK = Rewrites(
     to_local="CONVERT_TIMEZONE('UTC', Y, X)",
     to_utc=_CONVERTED,
     cast=_to_decimal_38,
+    broadcast=True,
 )
 _SNOWFLAKE = Rewrites(
     functions={"epoch_us": "DATE_PART(EPOCH_MICROSECOND, X)"},

@@ -276,19 +276,22 @@ class Text:
         """The whole text."""
         return chain(self.steps, self.query.copy())
 
+    @property
+    def coded(self) -> int:
+        """The position of the step `coded`."""
+        return [step.name for step in self.steps].index(CODED)
+
     def until_coded(self) -> exp.Select:
         """The text that makes `coded` from the log."""
-        position = [step.name for step in self.steps].index(CODED)
-        return chain(self.steps[:position], self.steps[position].query.copy())
+        return chain(self.steps[: self.coded], self.steps[self.coded].query.copy())
 
     def from_coded(self, table: str) -> exp.Select:
         """The text that reads `coded` from a table.
 
         What is kept in a table already need not be kept again: `history` is worked out where it is read.
         """
-        position = [step.name for step in self.steps].index(CODED)
         rows = Step(CODED, exp.select("*").from_(exp.to_identifier(table)), kept=False)
-        after = [replace(step, kept=False) if step.name == HISTORY else step for step in self.steps[position + 1 :]]
+        after = [replace(step, kept=False) if step.name == HISTORY else step for step in self.steps[self.coded + 1 :]]
         return chain([rows, *after], self.query.copy())
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from crmml.data.engine import EngineError
+from crmml.data.spark_engine import DIALECT, KEPT
 from crmml.errors import DataError
 from crmml.features.dialects import text_of
 from crmml.features.execute import Piece, pieces, shares_of
@@ -97,10 +98,11 @@ class Table:
 
     def _on(self, engine: "SparkEngine") -> pa.Table:
         """The rows as another engine makes them, in the types of the embedded one."""
-        query = self.text(self.cutoffs).whole()
+        text = self.text(self.cutoffs)
+        steps = [(step.name, text_of(step.query, DIALECT)) for step in text.steps[: text.coded + 1]]
         with self._explained():
-            schema = self.log.engine.arrow(query.limit(0)).schema
-            return engine.arrow(self.log, text_of(query, engine.dialect), schema)
+            schema = self.log.engine.arrow(text.whole().limit(0)).schema
+            return engine.arrow(self.log, steps, text_of(text.from_coded(KEPT), DIALECT), schema)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

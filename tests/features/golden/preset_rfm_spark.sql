@@ -16,7 +16,7 @@ WITH events AS (
     CAST(CASE event_type WHEN 'purchase' THEN 1 END AS SMALLINT) AS `event_type_code`
   FROM events
 ), history AS (
-  SELECT
+  SELECT /*+ BROADCAST(cutoffs) */
     customer_id,
     as_of,
     UNIX_MICROS(CAST(as_of AS TIMESTAMP)) - at_us AS age_us,
