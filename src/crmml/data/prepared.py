@@ -238,9 +238,10 @@ def _write(log: InteractionLog, folder: Path, manifest: Manifest, progress: bool
 
 def _divide(log: InteractionLog, pieces: Path, manifest: Manifest, bar: "tqdm[Any]") -> None:
     names = list(manifest.columns)
+    values = [_plain(name, kind) for name, kind in manifest.columns.items()]
     hashed = exp.Anonymous(this="hash", expressions=[name_of("customer_id")])
     bucket = exp.cast(exp.Mod(this=hashed, expression=exp.Literal.number(manifest.buckets)), "SMALLINT")
-    query = _events(log, *(name_of(name) for name in names), exp.alias_(bucket, "bucket_of_customer"))
+    query = _events(log, *values, exp.alias_(bucket, "bucket_of_customer"))
     with atomic_folder(pieces) as temporary:
         try:
             # Closed also where writing fails: an open result would keep the engine from every other query.
@@ -253,6 +254,16 @@ def _divide(log: InteractionLog, pieces: Path, manifest: Manifest, bar: "tqdm[An
                 f"InteractionLog.prepare: the log cannot be read: {error}. Check the files or the frame."
             ) from error
         _require_rows(pieces.parent, manifest, rows)
+
+
+def _plain(name: str, kind: str) -> exp.Expr:
+    """The column, a vector (FLOAT[3]) as a list (FLOAT[]): Arrow before 26 writes none that is missing to Parquet."""
+    sizes = re.search(r"(\[\d*\])+$", kind)
+    plain = re.sub(r"\d+", "", sizes[0]) if sizes else ""
+    if sizes is None or plain == sizes[0]:
+        return name_of(name)
+    as_list = exp.DataType.build(kind[: sizes.start()] + plain, dialect="duckdb")
+    return exp.alias_(exp.cast(name_of(name), as_list), name, quoted=True)
 
 
 def _require_rows(folder: Path, manifest: Manifest, rows: int) -> None:
