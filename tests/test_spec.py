@@ -56,17 +56,45 @@ def selection(name: str) -> st.SearchStrategy[Any]:
     return by_values | made(name, {"column": columns, "pattern": st.sampled_from(["^[0-9]{5}", "", "a|b"])})
 
 
+zones = st.sampled_from(["UTC", "Europe/Berlin"])
+hours = st.tuples(st.integers(0, 23), st.integers(1, 24)).filter(lambda pair: pair[0] != pair[1] and pair != (0, 24))
+days = st.lists(st.sampled_from(["monday", "friday", "sunday"]), min_size=1, unique=True) | st.just("monday")
+others = {"channel": word_or_words, "where": wheres, "window": durations}
 aggregates = {
     **{name: aggregate(name) for name in ("Recency", "Tenure", "Count")},
     **{name: aggregate_of_column(name) for name in ("Sum", "Mean", "Min", "Max", "Std", "NUnique", "Latest")},
-    "Gap": aggregate("Gap", stat=st.sampled_from(["mean", "std"])),
+    **{name: aggregate_of_column(name) for name in ("First", "Median", "Entropy", "TopShare", "TopValue")},
+    "RepeatShare": aggregate_of_column("RepeatShare"),
+    "Quantile": made("Quantile", {"column": columns}, q=st.floats(0.001, 0.999), window=durations, **filters),
+    "MeanVector": made("MeanVector", {"column": columns, "size": st.integers(1, 99)}, window=durations, **filters),
+    "Gap": aggregate("Gap", stat=st.sampled_from(["mean", "std", "median", "last", "last_to_mean"])),
+    "DaysActive": aggregate("DaysActive", timezone=zones),
+    "HourShare": aggregate("HourShare", hours=hours, timezone=zones),
+    "WeekdayShare": aggregate("WeekdayShare", days=days, timezone=zones),
+    "Sessions": aggregate("Sessions", stat=st.sampled_from(["count", "length", "events"]), gap=durations),
+    "Streak": aggregate("Streak", stat=st.sampled_from(["current", "longest"]), every=durations),
+    "TimeTo": aggregate("TimeTo", nth=st.integers(2, 1000)),
+    "Basket": aggregate("Basket", stat=st.sampled_from(["lines", "items", "value", "orders"]), order=words),
     "Share": made("Share", {"event_type": word_or_words}, window=durations, channel=words, where=wheres),
     "Trend": made("Trend", {"window": durations}, column=columns, periods=st.sampled_from([2, 3, 6]), event_type=words),
+    "Change": made(
+        "Change", {"window": durations}, column=columns, stat=st.sampled_from(["difference", "ratio"]), **filters
+    ),
+    "ReturnRate": made("ReturnRate", {"event_type": word_or_words}, returned=word_or_words, column=columns, **others)
+    | made("ReturnRate", {"event_type": word_or_words, "column": columns, "returned": st.none()}),
+    "ConversionRate": made(
+        "ConversionRate",
+        {"event_type": st.just("view") | st.just(["view", "NO"])},
+        **{"to": st.just("order") | st.just(["order", "012"]), "within": durations, "on": words, **others},
+    ),
+    "CutoffCalendar": made("CutoffCalendar", part=st.sampled_from(["month", "weekday", "day_of_year"])),
 }
-any_aggregate = st.one_of(list(aggregates.values()))
+any_aggregate = st.deferred(lambda: st.one_of(list(aggregates.values())))  # whose repr would be pages
+of_one_column = any_aggregate.filter(lambda feature: feature.columns == (feature.name,))
 roles = ("item_id", "amount", "quantity", "channel", "event_id", "recorded_at")
 definitions = {
     **aggregates,
+    "Ratio": made("Ratio", dict.fromkeys(("numerator", "denominator"), of_one_column)),
     "Constant": made("Constant", {"value": words}),
     "Roles": made(
         "Roles",
