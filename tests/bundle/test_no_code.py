@@ -17,6 +17,8 @@ folders = sys.argv[1:]
 events, strict = [], False
 # inspect.signature() of a class without __init__ parses this text, which is Python's own, into a syntax tree.
 OBJECT = ("compile", ["b'def foo(): pass'", "<unknown>"])
+# Arrow before 25 looks for it whenever it names a zone. It is not installed; if it were, its code would be seen to run.
+LOOKED_FOR = ("import", "pytz")
 RUNS_CODE = {"exec", "compile", "import", "pickle.find_class", "marshal.loads", "os.system", "os.exec", "os.fork",
              "os.posix_spawn", "subprocess.Popen", "socket.connect", "ctypes.dlopen", "code.__new__"}
 
@@ -25,7 +27,8 @@ def watch(event, args):
         return
     seen = [str(getattr(argument, "co_filename", argument))[:200] for argument in args]
     ours = any(text.startswith(tuple(folders)) for text in seen)
-    if (strict or ours or event == "pickle.find_class") and (event, seen) != OBJECT:
+    known = (event, seen) == OBJECT or (event, seen[0]) == LOOKED_FOR
+    if (strict or ours or event == "pickle.find_class") and not known:
         events.append((event, seen))
 
 sys.addaudithook(watch)
