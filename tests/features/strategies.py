@@ -127,6 +127,23 @@ def logs(draw: st.DrawFn, cutoffs: list[int], max_rows: int = 24, kind: str | No
     return draw(st.lists(row_of(who, pool, recorded), min_size=1, max_size=max_rows))
 
 
+@st.composite
+def several_logs(draw: st.DrawFn, cutoffs: list[int], of: int) -> list[Row]:
+    """The rows of `of` logs in one: every log has customers of its own, so one query tests them all."""
+    kind = draw(st.sampled_from(sorted(CUSTOMERS)))
+    parts = [draw(logs(cutoffs, kind=kind)) for _ in range(of)]
+    return [
+        {**row, "customer_id": of_log(row["customer_id"], number)} for number, part in enumerate(parts) for row in part
+    ]
+
+
+def of_log(who: Any, number: int) -> Any:
+    """The customer under another id, and under the same in the first log."""
+    if isinstance(who, str):
+        return f"{who}/{number}" if number else who
+    return who + 1000 * number
+
+
 def unseen(cutoff: int, kind: str, max_rows: int = 12) -> SearchStrategy[list[Row]]:
     """Rows that the cutoff must not see: at or after it, or recorded at or after it; of old and new customers."""
     who = st.sampled_from((*CUSTOMERS[kind], *NEWCOMERS[kind]))
