@@ -5,6 +5,7 @@ from random import Random
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
@@ -14,12 +15,33 @@ from crmml.features.aggregate import Feature
 from tests.features import oracle
 from tests.features.compare import RELATIVE, cells, differences
 from tests.features.oracle_rows import DAY
-from tests.features.strategies import EPOCH, anchored, budget, feature_sets, log_of, random_rows, some_cutoffs, stamp
+from tests.features.strategies import (
+    EPOCH,
+    ROLES,
+    anchored,
+    arrow_table,
+    budget,
+    feature_sets,
+    log_of,
+    random_rows,
+    some_cutoffs,
+    stamp,
+)
 from tests.features.test_golden_sql import FEATURES
+from tests.features.test_vectors import with_vectors
 
 # Two definitions of every aggregate, and each in the ways that the golden files have it.
 NAMES = sorted(oracle.AGGREGATES)
 EVERY = [feature for group in FEATURES.values() for feature in group]
+# Those of which no golden file has one for a log of invoices.
+OF_INVOICES = (
+    cm.Share(event_type="return"),
+    cm.ConversionRate(event_type="purchase", to="return", within="30d", on="item_id"),
+    cm.Entropy("item_id"),
+    cm.TopShare("item_id", event_type="purchase"),
+    cm.MeanVector("country", 4, window="90d"),
+    cm.Ratio(cm.Count(event_type="return"), cm.Count(event_type="purchase")),
+)
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +92,17 @@ def test_every_aggregate_on_a_random_log(engine: cm.SparkEngine, ids: Any) -> No
     assert_same(actual, expected)
 
 
+def test_vectors(engine: cm.SparkEngine) -> None:
+    """Of lists of numbers, some of them missing, and of texts."""
+    rows = with_vectors(anchored(random_rows(Random(4), [EPOCH], customers=40, events=12)))
+    table = arrow_table(rows).append_column("vector", pa.array([row["vector"] for row in rows], pa.list_(pa.float32())))
+    log = cm.InteractionLog(table, **ROLES)
+    features = [cm.MeanVector("vector", 3, window="1w"), cm.MeanVector("plan", 5, event_type="purchase")]
+    actual, expected = (cm.build_features(log, features, stamp(EPOCH), engine=each) for each in (engine, None))
+    assert expected.notna().all(axis=1).any()
+    assert_same(actual, expected)
+
+
 def test_a_simulated_log(engine: cm.SparkEngine) -> None:
     log = cm.simulate_log(300, seed=7).log
     features = [*features_for(log, EVERY), *cm.presets.standard(log)]
@@ -84,9 +117,11 @@ def test_online_retail(engine: cm.SparkEngine, shared_data: Path) -> None:
     """Half a million lines with returns, missing customers, duplicates and local times, cleaned on Spark as well."""
     path = shared_data / "online_retail" / "transactions.parquet"
     log = cm.datasets.online_retail(path).clean(*cm.datasets.online_retail_cleaning())
-    features = {feature.name: feature for feature in [*features_for(log, EVERY), *cm.presets.standard(log)]}
-    known = [feature for feature in features.values() if _types_of(feature) <= set(log.facts.event_types)]
-    actual, expected = (cm.build_features(log, known, "2011-09-01", engine=each) for each in (engine, None))
+    known = [feature for feature in features_for(log, EVERY) if _types_of(feature) <= set(log.facts.event_types)]
+    one_of_each = {type(feature).__name__: feature for feature in (*known, *OF_INVOICES)}
+    assert set(one_of_each) == set(FEATURES)
+    features = list(one_of_each.values())
+    actual, expected = (cm.build_features(log, features, "2011-09-01", engine=each) for each in (engine, None))
     assert len(expected) > 3_000
     assert_same(actual, expected)
 
