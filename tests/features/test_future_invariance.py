@@ -46,14 +46,14 @@ def table(rows: list[Row], features: Any, population: Any = None) -> pd.DataFram
     return cm.build_features(log_of(rows), features, stamp(EPOCH), population=population)
 
 
-@budget(15, 5_000)
+@budget(12, 500)
 @given(two_futures(), feature_sets(NAMES))
 def test_no_feature_sees_the_future(futures: tuple[list[Row], list[Row]], features: list[Any]) -> None:
     first, second = (table(rows, features) for rows in futures)
     pd.testing.assert_frame_equal(first, second, check_exact=True)
 
 
-@budget(8, 1_000)
+@budget(8, 500)
 @given(two_futures(), st.sampled_from(sorted(cm.presets.__all__)))
 def test_no_preset_sees_the_future(futures: tuple[list[Row], list[Row]], name: str) -> None:
     own = {"renewal": "purchase"} if name == "subscription" else {}
@@ -82,7 +82,7 @@ def test_no_population_sees_the_future(futures: tuple[list[Row], list[Row]], pop
 TARGETS = st.sampled_from((cm.Churn(HORIZON), cm.Repurchase(HORIZON), cm.Spend(HORIZON, gap="1d")))
 
 
-@budget(10, 2_000)
+@budget(8, 500)
 @given(two_futures(), feature_sets(NAMES, each=1), TARGETS)
 def test_no_row_of_a_dataset_sees_the_future(
     futures: tuple[list[Row], list[Row]], features: list[Any], target: Any

@@ -88,7 +88,7 @@ def test_twelve_cutoffs_are_twelve_single_builds(twelve: pa.Table) -> None:
     assert_same(alone.sort_by([("customer_id", "ascending"), ("as_of", "ascending")]), twelve)
 
 
-@budget(4, 1_000)
+@budget(4, 300)
 @given(st.integers(0, 2**32), some_cutoffs(), feature_sets(sorted(oracle.AGGREGATES), each=1))
 def test_any_features_joined_or_one_by_one(seed: int, cutoffs: list[int], features: list[Any]) -> None:
     log = log_of(anchored(random_rows(Random(seed), cutoffs, customers=40, events=12)))
@@ -113,7 +113,7 @@ def test_labels_joined_or_one_by_one(target: Any) -> None:
     assert len(set(together["label"].to_pylist())) > 1
 
 
-@budget(6, 1_000)
+@budget(6, 300)
 @given(st.integers(0, 2**32), some_cutoffs(), targets())
 def test_any_labels_joined_or_one_by_one(seed: int, cutoffs: list[int], target: Any) -> None:
     log = log_of(anchored(random_rows(Random(seed), cutoffs, customers=40, events=12)))
