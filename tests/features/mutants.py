@@ -12,15 +12,17 @@ from typing import Any
 import pytest
 
 from crmml.data.engine import Engine
+from crmml.features import execute
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """A replacement (regular expression, text) in the SQL."""
+    """A replacement (regular expression, text) in the SQL; of a table in no order where `in_order` is False."""
 
     name: str
     pattern: str
     replacement: str
+    in_order: bool = True
 
     def __str__(self) -> str:
         return self.name
@@ -58,6 +60,8 @@ def built_in(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     def create_table(self: Engine, asked: Any) -> str:
         return keep(self, Written(mutated(asked.sql("duckdb"))))  # type: ignore[arg-type]
 
+    if not mutant.in_order:
+        monkeypatch.setattr(execute, "looking_back", lambda query: query)
     monkeypatch.setattr(Engine, "arrow", arrow)
     monkeypatch.setattr(Engine, "create_table", create_table)
     yield

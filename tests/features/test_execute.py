@@ -141,12 +141,25 @@ def test_more_shares_than_customers(monkeypatch: pytest.MonkeyPatch) -> None:
     assert differing(Table(log, FEATURES, MOMENTS).arrow(), whole) == []
 
 
+def test_an_attribute_called_like_the_number_of_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shares are ranges of rows: a column of the user's of that name must not be taken for it."""
+    rows = [{**row, "rowid": f"r{number % 5}"} for number, row in enumerate(ROWS)]
+    frame = pd.DataFrame(rows)[["customer_id", "timestamp", "rowid"]]
+    frame["timestamp"] = [stamp(moment) for moment in frame["timestamp"]]
+    log = cm.InteractionLog(frame, customer_id="customer_id", timestamp="timestamp")
+    table = Table(log, cm.FeatureSet([cm.NUnique("rowid"), cm.Latest("rowid")]), MOMENTS)
+    whole = table.arrow()
+    divided(monkeypatch, log, 3, table)
+    assert table.shares() == 3
+    assert differing(table.arrow(), whole) == []
+
+
 SHARES = [
-    Mutant("share: one is read as the other", r"% 3 = 0", "% 3 = 1"),
-    Mutant("share: one is read with the next", r"% 3 = 0", "% 3 <= 1"),
-    Mutant("share: all of it each time", r"HASH\(customer_id\) % 3 = \d", "TRUE"),
-    Mutant("share: of more", r"% 3 = ", "% 4 = "),
-    Mutant("share: by something else of the event", r"HASH\(customer_id\)", "HASH(at_us)"),
+    Mutant("share: from the first row on", r"rowid >= \d+", "rowid >= 0"),
+    Mutant("share: without its first row", r"rowid >= ", "rowid > "),
+    Mutant("share: with all that follow", r" AND rowid < \d+", ""),
+    Mutant("share: with the first row of the next", r"rowid < ", "rowid <= "),
+    Mutant("share: some rows later", r"rowid < (\d+)", r"rowid < \1 + 3"),
 ]
 
 
@@ -186,7 +199,9 @@ def test_pieces_that_are_done_are_not_built(monkeypatch: pytest.MonkeyPatch) -> 
     found = list(table.pieces(shares=3, done=lambda number, as_of: (number, as_of) in done))
     assert [(piece.number, piece.as_of) for piece in found] == [key for key in everything if key not in done]
     assert all(differing(piece.table, everything[piece.number, piece.as_of]) == [] for piece in found)
-    assert len(made) == 2  # nothing of share 1 is read
+    assert len(made) == 1  # one table for all that is missing
+    assert list(table.pieces(shares=3, done=lambda number, as_of: True)) == []
+    assert len(made) == 1  # and none where nothing is
 
 
 def test_nothing_is_kept_after_the_table(monkeypatch: pytest.MonkeyPatch) -> None:

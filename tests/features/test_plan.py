@@ -173,9 +173,19 @@ def test_a_grouping_reads_all_history_where_one_definition_does() -> None:
 
 
 def test_pairs_are_of_the_events_of_any_filter_that_asks_for_them() -> None:
-    pairs = [cm.NUnique("item_id", event_type="view", window="3d"), cm.NUnique("item_id", event_type="purchase")]
+    pairs = [cm.NUnique("item_id", channel="web", window="3d"), cm.NUnique("item_id", channel="app")]
     text = step(pairs, "pairs_1")
-    assert f'AND (("event_type_code" = 1 AND age_us <= {3 * DAY}) OR "event_type_code" = 2)' in text
+    assert f'AND (("channel_code" = 1 AND age_us <= {3 * DAY}) OR "channel_code" = 2)' in text
+
+
+def test_pairs_of_each_event_type_are_a_grouping() -> None:
+    pairs = [cm.NUnique("item_id", event_type="view", window="3d"), cm.NUnique("item_id", event_type="purchase")]
+    assert step(pairs, "pairs_1").endswith(
+        f'WHERE NOT item_id IS NULL AND "event_type_code" = 1 AND age_us <= {3 * DAY} GROUP BY customer_id, item_id'
+    )
+    assert step(pairs, "pairs_2").endswith(
+        'WHERE NOT item_id IS NULL AND "event_type_code" = 2 GROUP BY customer_id, item_id'
+    )
 
 
 def test_an_aggregate_asked_for_twice_is_computed_once() -> None:

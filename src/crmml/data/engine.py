@@ -77,8 +77,8 @@ class Engine:
         run("SET autoinstall_known_extensions = false")
         run("SET autoload_known_extensions = false")
         run("SET python_enable_replacements = false")
-        # Inside a CTE chain the order of rows means nothing to us; not keeping it saves memory.
-        run("SET preserve_insertion_order = false")
+        # A table that was written in an order is read in it.
+        run("SET preserve_insertion_order = true")
         if files:
             listed = exp.array(*(exp.Literal.string(file) for file in files)).sql(DIALECT)
             run(f"SET allowed_paths = {listed}")

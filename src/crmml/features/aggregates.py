@@ -233,7 +233,7 @@ class NUnique(Aggregate):
     _numeric: ClassVar[bool] = False
 
     def sql(self, plan: Plan) -> exp.Expr:
-        pairs = plan.pairs(plan.value(self.column))
+        pairs = plan.pairs(self.filter, plan.value(self.column))
         youngest = pairs.youngest(self.filter, self.window_us)
         inside = exp.Count(this=youngest) if self.window_us is None else count([at_most(youngest, self.window_us)])
         return or_zero(pairs.per_customer(inside, self.name))

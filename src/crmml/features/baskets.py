@@ -122,7 +122,7 @@ class Basket(Aggregate):
 
     def _distinct(self, plan: Plan, *values: exp.Expr) -> exp.Expr:
         """How many distinct values, or pairs of values, the matching events have."""
-        pairs = plan.pairs(*values)
+        pairs = plan.pairs(self.filter, *values)
         youngest = pairs.youngest(self.filter, self.window_us)
         inside = is_there(youngest) if self.window_us is None else at_most(youngest, self.window_us)
         return pairs.per_customer(count([inside]), f"distinct_of_{self.name}")

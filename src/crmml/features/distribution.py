@@ -197,7 +197,7 @@ class TopValue(Aggregate):
 
     def sql(self, plan: Plan) -> exp.Expr:
         pairs, n = _counted(self, plan)
-        key = ("top", tuple(pairs.values), n)
+        key = ("top", pairs.name, n)
         value = column("top_value", plan.need(key, lambda plan: Tops(plan, pairs, n, plan.step_name("top"))).side)
         # One type whatever the cutoff: whole numbers with a gap in them could not stay whole.
         return as_double(value) if plan.log.kind(self.column) == "number" else value
@@ -253,5 +253,5 @@ class First(Aggregate):
 
 def _counted(of: Aggregate, plan: Plan) -> tuple[Pairs, exp.Column]:
     """The values of each customer, and how many events in filter and window each of them has."""
-    pairs = plan.pairs(plan.value(of.of or ""))
+    pairs = plan.pairs(of.filter, plan.value(of.of or ""))
     return pairs, pairs.events(of.filter, of.window_us)

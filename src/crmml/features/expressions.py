@@ -61,6 +61,16 @@ def minus(left: exp.Expr, right: exp.Expr) -> exp.Expr:
     return exp.Paren(this=exp.Sub(this=left, expression=right))
 
 
+def plus(left: exp.Expr, right: int) -> exp.Expr:
+    """`left + right`."""
+    return exp.Add(this=left, expression=number(right))
+
+
+def falling(name: str) -> exp.Order:
+    """`ORDER BY name DESC`."""
+    return exp.Order(expressions=[exp.Ordered(this=column(name), desc=True)])
+
+
 def times(left: exp.Expr, right: exp.Expr) -> exp.Expr:
     """`left * right`."""
     return exp.Mul(this=left, expression=right)

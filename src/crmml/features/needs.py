@@ -8,7 +8,7 @@ from sqlglot import exp
 
 from crmml.data.sql import is_there, name_of
 from crmml.data.steps import Step
-from crmml.features.expressions import AGE, at_most, case, column, count, group, minus, number, within
+from crmml.features.expressions import AGE, at_most, case, column, count, falling, group, minus, number, within
 from crmml.features.filters import Filter
 
 if TYPE_CHECKING:
@@ -79,14 +79,15 @@ class Matching:
 
 
 class Pairs:
-    """The history by customer and one or more values, none of them missing.
+    """The events of one type (or of all) by customer and one or more values, none of them missing.
 
     Much cheaper than COUNT(DISTINCT): each pair knows the age of its youngest event under each filter, and how many
     events it has under each filter and window.
     """
 
-    def __init__(self, plan: "Plan", values: tuple[exp.Expr, ...], name: str) -> None:
+    def __init__(self, plan: "Plan", of_type: Filter, values: tuple[exp.Expr, ...], name: str) -> None:
         self._plan = plan
+        self._type = of_type
         self._values = values
         self._name = name
         self.side = f"{name}_by_customer"
@@ -108,17 +109,18 @@ class Pairs:
 
     def of_pair(self, aggregate: exp.Expr, name: str, filter_: Filter, window_us: int | None) -> exp.Column:
         """A column of the pair: an aggregate over its events, which looks at those of a filter and window only."""
-        self._reach[filter_] = _longest(self._reach, filter_, window_us)
+        rest = self._rest(filter_)
+        self._reach[rest] = _longest(self._reach, rest, window_us)
         return column(self._of_pair.add(aggregate, name).name)
 
     def youngest(self, filter_: Filter, window_us: int | None) -> exp.Column:
         """The age of the pair's youngest event that meets a filter; to be compared with the window."""
-        youngest = exp.Min(this=case(self._plan.flags(filter_), column(AGE)))
+        youngest = exp.Min(this=case(self._plan.flags(self._rest(filter_)), column(AGE)))
         return self.of_pair(youngest, "youngest_us", filter_, window_us)
 
     def events(self, filter_: Filter, window_us: int | None) -> exp.Column:
         """How many events of the pair meet a filter and lie in a window."""
-        return self.of_pair(count(self._plan.conditions(filter_, window_us)), "n", filter_, window_us)
+        return self.of_pair(count(self._plan.conditions(self._rest(filter_), window_us)), "n", filter_, window_us)
 
     def per_customer(self, aggregate: exp.Expr, name: str) -> exp.Column:
         """An aggregate over the pairs of a customer, as the last step refers to it."""
@@ -127,9 +129,14 @@ class Pairs:
     def steps(self) -> Iterable[Step]:
         keys = [*self._plan.keys, *self._values]
         there = [is_there(value.copy()) for value in self._values]
-        grouped = group(HISTORY, keys, self._of_pair.selected()).where(*there, *self._of_any())
+        grouped = group(HISTORY, keys, self._of_pair.selected())
+        grouped = grouped.where(*there, *self._plan.flags(self._type), *self._of_any())
         yield Step(self._name, grouped)
         yield Step(self.side, group(self._name, self._plan.keys, self._of_customer.selected()))
+
+    def _rest(self, filter_: Filter) -> Filter:
+        """The conditions of a filter that the grouping does not make already."""
+        return filter_.split("event_type")[1]
 
     def _of_any(self) -> list[exp.Expr]:
         """That an event meets one of the filters, in its window: what meets none would be counted nowhere."""
@@ -188,11 +195,6 @@ class Ordered:
         self._columns[f"earlier_{nth}_us"] = self._over(exp.Lag(this=column(AGE), offset=number(nth)))
         return name_of(f"earlier_{nth}_us")
 
-    def next_age(self) -> exp.Column:
-        """The age of the event after; NULL at the last."""
-        self._columns["next_us"] = self._over(exp.Lead(this=column(AGE)))
-        return column("next_us")
-
     def per_customer(self, aggregate: exp.Expr, name: str) -> exp.Column:
         """An aggregate over the ordered events of a customer, as the last step refers to it."""
         return self._aggregates.add(aggregate, name)
@@ -211,8 +213,7 @@ class Ordered:
         yield Step(self.side, group(self._name, self._plan.keys, self._aggregates.selected()))
 
     def _over(self, function: exp.Expr) -> exp.Window:
-        oldest_first = exp.Order(expressions=[exp.Ordered(this=column(AGE), desc=True)])
-        return exp.Window(this=function, partition_by=self._plan.keys, order=oldest_first)
+        return exp.Window(this=function, partition_by=self._plan.keys, order=falling(AGE))
 
 
 class Ends:

@@ -35,7 +35,7 @@ BY_CUSTOMER = "by_customer"
 POPULATION = "population"
 AT = "at_us"
 KNOWN = "known_us"
-_INTERNAL = ("customer_id", "as_of", AGE, AT, KNOWN, "previous_us", "next_us", "gap_us", "ahead_us")
+_INTERNAL = ("customer_id", "as_of", AGE, AT, KNOWN, "previous_us", "next_us", "gap_us", "ahead_us", "rowid")
 
 
 class Need(Protocol):
@@ -118,9 +118,11 @@ class Plan:
         )
         return need.where(rest)
 
-    def pairs(self, *values: exp.Expr) -> Pairs:
-        """The history by customer and values, such as items or days: each pair counted, with its youngest event."""
-        return self.need(("pairs", values), lambda plan: Pairs(plan, values, plan.step_name("pairs")))
+    def pairs(self, filter_: Filter, *values: exp.Expr) -> Pairs:
+        """The events of a filter's type by customer and values, such as items: counted, with the youngest of each."""
+        of_type, _ = filter_.split("event_type")
+        key = ("pairs", of_type, values)
+        return self.need(key, lambda plan: Pairs(plan, of_type, values, plan.step_name("pairs")))
 
     def ordered(self, filter_: Filter) -> Ordered:
         """The events of a filter in order of time, each with the event before it."""
@@ -285,14 +287,13 @@ class Text:
         """The text that makes `coded` from the log."""
         return chain(self.steps[: self.coded], self.steps[self.coded].query.copy())
 
-    def from_coded(self, table: str) -> exp.Select:
-        """The text that reads `coded` from a table.
+    def from_coded(self, rows: exp.Select) -> exp.Select:
+        """The text that reads `coded` from the rows of a table.
 
         What is kept in a table already need not be kept again: `history` is worked out where it is read.
         """
-        rows = Step(CODED, exp.select("*").from_(exp.to_identifier(table)), kept=False)
         after = [replace(step, kept=False) if step.name == HISTORY else step for step in self.steps[self.coded + 1 :]]
-        return chain([rows, *after], self.query.copy())
+        return chain([Step(CODED, rows, kept=False), *after], self.query.copy())
 
 
 def _of_time(value: exp.Expr) -> bool:

@@ -22,11 +22,13 @@ from crmml.features.expressions import (
     column,
     count,
     deviation,
+    falling,
     group,
     in_days,
     minus,
     number,
     or_zero,
+    plus,
     ratio,
     times,
 )
@@ -95,7 +97,7 @@ class DaysActive(Aggregate):
 
     def _distinct(self, plan: Plan, day: exp.Column) -> exp.Expr:
         """In a few zones the date has gone back: where clocks change just after midnight, a day comes in two parts."""
-        pairs = plan.pairs(day)
+        pairs = plan.pairs(self.filter, day)
         youngest = pairs.youngest(self.filter, self.window_us)
         inside = exp.Count(this=youngest) if self.window_us is None else count([at_most(youngest, self.window_us)])
         return pairs.per_customer(inside, self.name)
@@ -306,20 +308,25 @@ class Streak(Aggregate):
 
     def sql(self, plan: Plan) -> exp.Expr:
         every_us = parse_duration(self.every)
-        key = ("runs", self.filter, self.window_us, every_us)
-        runs = plan.need(key, lambda plan: Runs(plan, plan.conditions(self.filter, self.window_us), every_us))
-        n = column("n")
-        # The run that begins with the youngest period, and with the youngest of all: its first number is 1, less 0.
-        current = case([exp.EQ(this=column("run"), expression=number(1))], n)
-        counted = exp.Max(this=current if self.stat == "current" else n)
-        # "current" alone is a reserved word of Snowflake and BigQuery.
-        return or_zero(runs.aggregates.add(counted, f"{self.stat}_run"))
+        conditions = plan.conditions(self.filter, self.window_us)
+        runs = plan.need(("runs", *conditions, every_us), lambda plan: Runs(plan, conditions, every_us))
+        # The youngest run begins with the youngest event, and goes back to the start that is the youngest.
+        start = runs.per_customer(exp.Min(this=column("period")), "youngest_start")
+        events = plan.events(self.filter)
+        youngest = events.per_customer(
+            exp.Min(this=case(events.inside(self.window_us), column(AGE))), f"of_{self.name}"
+        )
+        if self.stat == "current":
+            return or_zero(case([at_most(youngest, every_us)], plus(start, 1)))
+        length = plus(minus(start, period_of(youngest, every_us)), 1)
+        before = runs.per_customer(exp.Max(this=runs.length_of_before), "longest_before")
+        return or_zero(exp.Greatest(this=length, expressions=[or_zero(before)]))
 
 
 class Runs:
-    """The runs of periods with events, each with its number of periods.
+    """The runs of periods with events: one row for each, at its first event.
 
-    Numbered from the youngest, the periods of a run and their numbers rise together: their difference names the run.
+    An event begins a run where the event before it, if there is one, lies more than one period back.
     """
 
     def __init__(self, plan: Plan, conditions: list[exp.Expr], every_us: int) -> None:
@@ -328,20 +335,35 @@ class Runs:
         self._every_us = every_us
         self._name = plan.step_name("runs")
         self.side = f"{self._name}_by_customer"
-        self.aggregates = Aggregates(self.side)
+        self._aggregates = Aggregates(self.side)
+
+    @property
+    def length_of_before(self) -> exp.Expr:
+        """The number of periods of the run before: from its start to the period of its last event."""
+        return plus(minus(column("start_before"), column("previous_period")), 1)
+
+    def per_customer(self, aggregate: exp.Expr, name: str) -> exp.Column:
+        """An aggregate over the runs of a customer, as the last step refers to it."""
+        return self._aggregates.add(aggregate, name)
 
     def steps(self) -> Iterable[Step]:
         keys = self._plan.keys
-        period = period_of(column(AGE), self._every_us)
-        periods = exp.select(*keys, exp.alias_(period, "period")).distinct().from_(HISTORY)
+        before = exp.Window(this=exp.Lag(this=column(AGE)), partition_by=keys, order=falling(AGE))
+        periods = exp.select(
+            *keys,
+            exp.alias_(period_of(column(AGE), self._every_us), "period"),
+            exp.alias_(period_of(before, self._every_us), "previous_period"),
+        ).from_(HISTORY)
         yield Step(f"{self._name}_periods", periods.where(*self._conditions))
-        youngest_first = exp.Order(expressions=[exp.Ordered(this=column("period"))])
-        rank = exp.Window(this=exp.RowNumber(), partition_by=keys, order=youngest_first)
-        run = exp.alias_(minus(rank, column("period")).this, "run")
-        ranked = exp.select(*keys, run).from_(f"{self._name}_periods").subquery("ranked")
-        n = exp.alias_(exp.Count(this=exp.Star()), "n")
-        yield Step(self._name, group(ranked, [*keys, column("run")], [n]))
-        yield Step(self.side, group(self._name, keys, self.aggregates.selected()))
+        far = exp.GT(this=column("previous_period"), expression=plus(column("period"), 1))
+        start_before = exp.Window(this=exp.Lag(this=column("period")), partition_by=keys, order=falling("period"))
+        starts = exp.select(*keys, "period", "previous_period", exp.alias_(start_before, "start_before")).from_(
+            f"{self._name}_periods"
+        )
+        yield Step(
+            self._name, starts.where(exp.or_(exp.Is(this=column("previous_period"), expression=exp.null()), far))
+        )
+        yield Step(self.side, group(self._name, keys, self._aggregates.selected()))
 
 
 def period_of(age: exp.Expr, every_us: int) -> exp.Expr:

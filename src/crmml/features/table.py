@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
+from sqlglot import exp
 
 from crmml.data.engine import EngineError
 from crmml.data.spark_engine import DIALECT, KEPT
 from crmml.errors import DataError
 from crmml.features.dialects import text_of
-from crmml.features.execute import Piece, pieces, shares_of
+from crmml.features.execute import Piece, pieces, shares_of, sorted_by_keys
 from crmml.features.feature_set import FeatureSet
 from crmml.features.labels import LABELS, label_of, labels_steps, population_step
 from crmml.features.outputs import Shape, converted
-from crmml.features.plan import KEYS, POPULATION, Plan, Text
+from crmml.features.plan import POPULATION, Plan, Text
 from crmml.features.targets import Population, Target
 from crmml.features.validity import explain_values
 
@@ -94,15 +94,16 @@ class Table:
         if self.engine is not None:
             return self.shape.of(self._on(self.engine))
         found = [self.shape.of(piece.table) for piece in self.pieces(progress=progress)]
-        return found[0] if len(found) == 1 else _sorted(found)
+        return found[0] if len(found) == 1 else sorted_by_keys(found)
 
     def _on(self, engine: "SparkEngine") -> pa.Table:
         """The rows as another engine makes them, in the types of the embedded one."""
         text = self.text(self.cutoffs)
         steps = [(step.name, text_of(step.query, DIALECT)) for step in text.steps[: text.coded + 1]]
+        kept = exp.select("*").from_(KEPT)
         with self._explained():
             schema = self.log.engine.arrow(text.whole().limit(0)).schema
-            return engine.arrow(self.log, steps, text_of(text.from_coded(KEPT), DIALECT), schema)
+            return engine.arrow(self.log, steps, text_of(text.from_coded(kept), DIALECT), schema)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -121,14 +122,3 @@ class Table:
         """All rows as a frame with the index (`customer_id`, `as_of`)."""
         frame: pd.DataFrame = converted(self.arrow(), "pandas")
         return frame
-
-
-def _sorted(tables: list[pa.Table]) -> pa.Table:
-    """The tables as one, column by column, so that no two copies of all of them are in memory."""
-    keys = pa.concat_tables([table.select(KEYS) for table in tables])
-    positions = pc.sort_indices(keys, sort_keys=[(key, "ascending") for key in KEYS])
-    columns = {}
-    for name in tables[0].column_names:
-        values = pa.chunked_array([chunk for table in tables for chunk in table[name].chunks], tables[0][name].type)
-        columns[name] = values.take(positions).combine_chunks()
-    return pa.table(columns)

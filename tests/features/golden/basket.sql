@@ -15,9 +15,9 @@ WITH events AS (
     EPOCH_US("timestamp") AS at_us,
     EPOCH_US(COALESCE(recorded_at, "timestamp")) AS known_us,
     item_id,
-    CAST(CASE event_type WHEN 'purchase' THEN 1 END AS SMALLINT) AS "event_type_code",
     CAST(amount AS DECIMAL(18, 6)) AS "exact_amount",
-    "plan"
+    "plan",
+    CAST(CASE event_type WHEN 'purchase' THEN 1 END AS SMALLINT) AS "event_type_code"
   FROM events
 ), history AS (
   SELECT
@@ -25,9 +25,9 @@ WITH events AS (
     as_of,
     EPOCH_US(as_of) - at_us AS age_us,
     item_id,
-    "event_type_code",
     "exact_amount",
-    "plan"
+    "plan",
+    "event_type_code"
   FROM coded
   JOIN (
     SELECT
@@ -81,14 +81,13 @@ WITH events AS (
     as_of,
     age_us,
     item_id,
-    MIN(CASE WHEN "event_type_code" = 1 THEN age_us END) AS youngest_us
+    MIN(age_us) AS youngest_us
   FROM history
   WHERE
     NOT age_us IS NULL
     AND NOT item_id IS NULL
-    AND (
-      "event_type_code" = 1 AND age_us <= 7776000000000
-    )
+    AND "event_type_code" = 1
+    AND age_us <= 7776000000000
   GROUP BY
     customer_id,
     as_of,

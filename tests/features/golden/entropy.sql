@@ -76,12 +76,10 @@ WITH events AS (
     customer_id,
     as_of,
     item_id,
-    COUNT(CASE WHEN "event_type_code" = 1 AND age_us <= 7776000000000 THEN 1 END) AS n
+    COUNT(CASE WHEN age_us <= 7776000000000 THEN 1 END) AS n
   FROM history
   WHERE
-    NOT item_id IS NULL AND (
-      "event_type_code" = 1 AND age_us <= 7776000000000
-    )
+    NOT item_id IS NULL AND "event_type_code" = 1 AND age_us <= 7776000000000
   GROUP BY
     customer_id,
     as_of,

@@ -14,8 +14,8 @@ WITH events AS (
     EPOCH_US("timestamp") AS at_us,
     EPOCH_US(COALESCE(recorded_at, "timestamp")) AS known_us,
     item_id,
-    CAST(CASE event_type WHEN 'view' THEN 1 END AS SMALLINT) AS "event_type_code",
-    channel
+    channel,
+    CAST(CASE event_type WHEN 'view' THEN 1 END AS SMALLINT) AS "event_type_code"
   FROM events
 ), history AS (
   SELECT
@@ -23,8 +23,8 @@ WITH events AS (
     as_of,
     EPOCH_US(as_of) - at_us AS age_us,
     item_id,
-    "event_type_code",
-    channel
+    channel,
+    "event_type_code"
   FROM coded
   JOIN (
     SELECT
@@ -47,8 +47,7 @@ WITH events AS (
     customer_id,
     as_of,
     item_id,
-    MIN(age_us) AS youngest_us,
-    MIN(CASE WHEN "event_type_code" = 1 THEN age_us END) AS youngest_us_
+    MIN(age_us) AS youngest_us
   FROM history
   WHERE
     NOT item_id IS NULL
@@ -60,13 +59,34 @@ WITH events AS (
   SELECT
     customer_id,
     as_of,
-    COUNT(youngest_us) AS nunique_item_id,
-    COUNT(CASE WHEN youngest_us_ <= 2592000000000 THEN 1 END) AS nunique_item_id_view_30d
+    COUNT(youngest_us) AS nunique_item_id
   FROM pairs_1
   GROUP BY
     customer_id,
     as_of
 ), pairs_2 AS (
+  SELECT
+    customer_id,
+    as_of,
+    item_id,
+    MIN(age_us) AS youngest_us
+  FROM history
+  WHERE
+    NOT item_id IS NULL AND "event_type_code" = 1 AND age_us <= 2592000000000
+  GROUP BY
+    customer_id,
+    as_of,
+    item_id
+), pairs_2_by_customer AS (
+  SELECT
+    customer_id,
+    as_of,
+    COUNT(CASE WHEN youngest_us <= 2592000000000 THEN 1 END) AS nunique_item_id_view_30d
+  FROM pairs_2
+  GROUP BY
+    customer_id,
+    as_of
+), pairs_3 AS (
   SELECT
     customer_id,
     as_of,
@@ -79,12 +99,12 @@ WITH events AS (
     customer_id,
     as_of,
     channel
-), pairs_2_by_customer AS (
+), pairs_3_by_customer AS (
   SELECT
     customer_id,
     as_of,
     COUNT(youngest_us) AS nunique_channel
-  FROM pairs_2
+  FROM pairs_3
   GROUP BY
     customer_id,
     as_of
@@ -93,12 +113,14 @@ SELECT
   by_customer.customer_id,
   by_customer.as_of AS as_of,
   COALESCE(pairs_1_by_customer.nunique_item_id, 0) AS nunique_item_id,
-  COALESCE(pairs_1_by_customer.nunique_item_id_view_30d, 0) AS nunique_item_id_view_30d,
-  COALESCE(pairs_2_by_customer.nunique_channel, 0) AS nunique_channel
+  COALESCE(pairs_2_by_customer.nunique_item_id_view_30d, 0) AS nunique_item_id_view_30d,
+  COALESCE(pairs_3_by_customer.nunique_channel, 0) AS nunique_channel
 FROM by_customer
 LEFT JOIN pairs_1_by_customer
   USING (customer_id, as_of)
 LEFT JOIN pairs_2_by_customer
+  USING (customer_id, as_of)
+LEFT JOIN pairs_3_by_customer
   USING (customer_id, as_of)
 ORDER BY
   by_customer.customer_id,

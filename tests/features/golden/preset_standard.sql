@@ -231,14 +231,19 @@ WITH events AS (
     customer_id,
     as_of
 ), runs_1_periods AS (
-  SELECT DISTINCT
+  SELECT
     customer_id,
     as_of,
     (
       (
         age_us - 1
       ) // 2592000000000
-    ) AS period
+    ) AS period,
+    (
+      (
+        LAG(age_us) OVER (PARTITION BY customer_id, as_of ORDER BY age_us DESC) - 1
+      ) // 2592000000000
+    ) AS previous_period
   FROM history
   WHERE
     "event_type_code" = 1
@@ -246,61 +251,54 @@ WITH events AS (
   SELECT
     customer_id,
     as_of,
-    run,
-    COUNT(*) AS n
-  FROM (
-    SELECT
-      customer_id,
-      as_of,
-      ROW_NUMBER() OVER (PARTITION BY customer_id, as_of ORDER BY period) - period AS run
-    FROM runs_1_periods
-  ) AS ranked
-  GROUP BY
-    customer_id,
-    as_of,
-    run
+    period,
+    previous_period,
+    LAG(period) OVER (PARTITION BY customer_id, as_of ORDER BY period DESC) AS start_before
+  FROM runs_1_periods
+  WHERE
+    previous_period IS NULL OR previous_period > period + 1
 ), runs_1_by_customer AS (
   SELECT
     customer_id,
     as_of,
-    MAX(CASE WHEN run = 1 THEN n END) AS current_run
+    MIN(period) AS youngest_start
   FROM runs_1
   GROUP BY
     customer_id,
     as_of
 ), runs_2_periods AS (
-  SELECT DISTINCT
+  SELECT
     customer_id,
     as_of,
     (
       (
         age_us - 1
       ) // 2592000000000
-    ) AS period
+    ) AS period,
+    (
+      (
+        LAG(age_us) OVER (PARTITION BY customer_id, as_of ORDER BY age_us DESC) - 1
+      ) // 2592000000000
+    ) AS previous_period
   FROM history
 ), runs_2 AS (
   SELECT
     customer_id,
     as_of,
-    run,
-    COUNT(*) AS n
-  FROM (
-    SELECT
-      customer_id,
-      as_of,
-      ROW_NUMBER() OVER (PARTITION BY customer_id, as_of ORDER BY period) - period AS run
-    FROM runs_2_periods
-  ) AS ranked
-  GROUP BY
-    customer_id,
-    as_of,
-    run
+    period,
+    previous_period,
+    LAG(period) OVER (PARTITION BY customer_id, as_of ORDER BY period DESC) AS start_before
+  FROM runs_2_periods
+  WHERE
+    previous_period IS NULL OR previous_period > period + 1
 ), runs_2_by_customer AS (
   SELECT
     customer_id,
     as_of,
-    MAX(CASE WHEN run = 1 THEN n END) AS current_run,
-    MAX(n) AS longest_run
+    MIN(period) AS youngest_start,
+    MAX((
+      start_before - previous_period
+    ) + 1) AS longest_before
   FROM runs_2
   GROUP BY
     customer_id,
@@ -310,19 +308,12 @@ WITH events AS (
     customer_id,
     as_of,
     item_id,
-    MIN(CASE WHEN "event_type_code" = 1 THEN age_us END) AS youngest_us,
-    COUNT(CASE WHEN "event_type_code" = 1 AND age_us <= 31536000000000 THEN 1 END) AS n,
-    COUNT(CASE WHEN "event_type_code" = 1 THEN 1 END) AS n_,
-    MIN(CASE WHEN "event_type_code" = 2 THEN age_us END) AS youngest_us_,
-    COUNT(CASE WHEN "event_type_code" = 2 AND age_us <= 15552000000000 THEN 1 END) AS n__
+    MIN(age_us) AS youngest_us,
+    COUNT(CASE WHEN age_us <= 31536000000000 THEN 1 END) AS n,
+    COUNT(*) AS n_
   FROM history
   WHERE
-    NOT item_id IS NULL
-    AND (
-      "event_type_code" = 1 OR (
-        "event_type_code" = 2 AND age_us <= 15552000000000
-      )
-    )
+    NOT item_id IS NULL AND "event_type_code" = 1
   GROUP BY
     customer_id,
     as_of,
@@ -337,22 +328,44 @@ WITH events AS (
     MAX(n) AS top_of_top_share_item_id_purchase_365d,
     SUM(n) AS n_of_top_share_item_id_purchase_365d,
     COUNT(CASE WHEN n_ >= 2 THEN 1 END) AS repeated_repeat_share_item_id_purchase,
-    COUNT(CASE WHEN n_ >= 1 THEN 1 END) AS distinct_of_repeat_share_item_id_purchase,
-    COUNT(CASE WHEN youngest_us_ <= 2592000000000 THEN 1 END) AS nunique_item_id_view_30d,
-    COUNT(CASE WHEN youngest_us_ <= 15552000000000 THEN 1 END) AS nunique_item_id_view_180d,
-    SUM(n__) AS n_of_entropy_item_id_view_180d,
-    MAX(n__) AS top_of_entropy_item_id_view_180d,
-    SUM(
-      CASE
-        WHEN n__ > 1
-        THEN CAST(CAST(n__ AS DOUBLE) * LN(CAST(n__ AS DOUBLE)) AS DECIMAL(38, 12))
-      END
-    ) AS weighted_entropy_item_id_view_180d
+    COUNT(CASE WHEN n_ >= 1 THEN 1 END) AS distinct_of_repeat_share_item_id_purchase
   FROM pairs_1
   GROUP BY
     customer_id,
     as_of
 ), pairs_2 AS (
+  SELECT
+    customer_id,
+    as_of,
+    item_id,
+    MIN(age_us) AS youngest_us,
+    COUNT(CASE WHEN age_us <= 15552000000000 THEN 1 END) AS n
+  FROM history
+  WHERE
+    NOT item_id IS NULL AND "event_type_code" = 2 AND age_us <= 15552000000000
+  GROUP BY
+    customer_id,
+    as_of,
+    item_id
+), pairs_2_by_customer AS (
+  SELECT
+    customer_id,
+    as_of,
+    COUNT(CASE WHEN youngest_us <= 2592000000000 THEN 1 END) AS nunique_item_id_view_30d,
+    COUNT(CASE WHEN youngest_us <= 15552000000000 THEN 1 END) AS nunique_item_id_view_180d,
+    SUM(n) AS n_of_entropy_item_id_view_180d,
+    MAX(n) AS top_of_entropy_item_id_view_180d,
+    SUM(
+      CASE
+        WHEN n > 1
+        THEN CAST(CAST(n AS DOUBLE) * LN(CAST(n AS DOUBLE)) AS DECIMAL(38, 12))
+      END
+    ) AS weighted_entropy_item_id_view_180d
+  FROM pairs_2
+  GROUP BY
+    customer_id,
+    as_of
+), pairs_3 AS (
   SELECT
     customer_id,
     as_of,
@@ -366,7 +379,7 @@ WITH events AS (
     customer_id,
     as_of,
     channel
-), pairs_2_by_customer AS (
+), pairs_3_by_customer AS (
   SELECT
     customer_id,
     as_of,
@@ -379,7 +392,7 @@ WITH events AS (
         THEN CAST(CAST(n AS DOUBLE) * LN(CAST(n AS DOUBLE)) AS DECIMAL(38, 12))
       END
     ) AS weighted_entropy_channel_365d
-  FROM pairs_2
+  FROM pairs_3
   GROUP BY
     customer_id,
     as_of
@@ -406,31 +419,30 @@ WITH events AS (
   GROUP BY
     customer_id,
     as_of
-), pairs_3 AS (
+), pairs_4 AS (
   SELECT
     customer_id,
     as_of,
     age_us,
     item_id,
-    MIN(CASE WHEN "event_type_code" = 1 THEN age_us END) AS youngest_us
+    MIN(age_us) AS youngest_us
   FROM history
   WHERE
     NOT age_us IS NULL
     AND NOT item_id IS NULL
-    AND (
-      "event_type_code" = 1 AND age_us <= 31536000000000
-    )
+    AND "event_type_code" = 1
+    AND age_us <= 31536000000000
   GROUP BY
     customer_id,
     as_of,
     age_us,
     item_id
-), pairs_3_by_customer AS (
+), pairs_4_by_customer AS (
   SELECT
     customer_id,
     as_of,
     COUNT(CASE WHEN youngest_us <= 31536000000000 THEN 1 END) AS distinct_of_basket_items_purchase_365d
-  FROM pairs_3
+  FROM pairs_4
   GROUP BY
     customer_id,
     as_of
@@ -545,7 +557,13 @@ SELECT
   CAST((
     ordered_1_by_customer.oldest_of_gap_last_to_mean_purchase - ordered_1_by_customer.time_to_2_purchase
   ) AS DOUBLE) / 86400000000 AS time_to_2_purchase,
-  COALESCE(runs_1_by_customer.current_run, 0) AS streak_current_by_30d_purchase,
+  COALESCE(
+    CASE
+      WHEN by_purchase.recency_purchase <= 2592000000000
+      THEN runs_1_by_customer.youngest_start + 1
+    END,
+    0
+  ) AS streak_current_by_30d_purchase,
   CAST(COALESCE(by_purchase.trend_purchase_180d, 0) AS DOUBLE) * 6 / 210 AS trend_purchase_180d,
   CAST(COALESCE(by_purchase.trend_purchase_360d, 0) AS DOUBLE) * 6 / 210 AS trend_purchase_360d,
   (
@@ -555,8 +573,39 @@ SELECT
   CAST((
     COALESCE(by_customer_with_amount.sum_amount_90d, 0) - COALESCE(by_customer_with_amount.earlier_of_change_amount_90d, 0)
   ) AS DOUBLE) AS change_amount_90d,
-  COALESCE(runs_2_by_customer.current_run, 0) AS streak_current_by_30d,
-  COALESCE(runs_2_by_customer.longest_run, 0) AS streak_longest_by_30d,
+  COALESCE(
+    CASE
+      WHEN by_customer.recency <= 2592000000000
+      THEN runs_2_by_customer.youngest_start + 1
+    END,
+    0
+  ) AS streak_current_by_30d,
+  COALESCE(
+    CASE
+      WHEN (
+        (
+          runs_2_by_customer.youngest_start - (
+            (
+              by_customer.recency - 1
+            ) // 2592000000000
+          )
+        ) + 1
+      ) IS NULL
+      OR COALESCE(runs_2_by_customer.longest_before, 0) IS NULL
+      THEN NULL
+      ELSE GREATEST(
+        (
+          runs_2_by_customer.youngest_start - (
+            (
+              by_customer.recency - 1
+            ) // 2592000000000
+          )
+        ) + 1,
+        COALESCE(runs_2_by_customer.longest_before, 0)
+      )
+    END,
+    0
+  ) AS streak_longest_by_30d,
   CAST(COALESCE(by_view.trend_view_180d, 0) AS DOUBLE) * 6 / 210 AS trend_view_180d,
   (
     COALESCE(by_view.count_view_30d, 0) - COALESCE(by_view.earlier_of_change_view_30d, 0)
@@ -571,22 +620,22 @@ SELECT
   COALESCE(pairs_1_by_customer.nunique_item_id_purchase_365d, 0) AS nunique_item_id_purchase_365d,
   CAST(pairs_1_by_customer.top_of_top_share_item_id_purchase_365d AS DOUBLE) / NULLIF(pairs_1_by_customer.n_of_top_share_item_id_purchase_365d, 0) AS top_share_item_id_purchase_365d,
   CAST(pairs_1_by_customer.repeated_repeat_share_item_id_purchase AS DOUBLE) / NULLIF(pairs_1_by_customer.distinct_of_repeat_share_item_id_purchase, 0) AS repeat_share_item_id_purchase,
-  COALESCE(pairs_1_by_customer.nunique_item_id_view_30d, 0) AS nunique_item_id_view_30d,
-  COALESCE(pairs_1_by_customer.nunique_item_id_view_180d, 0) AS nunique_item_id_view_180d,
+  COALESCE(pairs_2_by_customer.nunique_item_id_view_30d, 0) AS nunique_item_id_view_30d,
+  COALESCE(pairs_2_by_customer.nunique_item_id_view_180d, 0) AS nunique_item_id_view_180d,
   CASE
-    WHEN pairs_1_by_customer.n_of_entropy_item_id_view_180d > pairs_1_by_customer.top_of_entropy_item_id_view_180d
-    THEN LN(CAST(pairs_1_by_customer.n_of_entropy_item_id_view_180d AS DOUBLE)) - CAST(COALESCE(pairs_1_by_customer.weighted_entropy_item_id_view_180d, 0) AS DOUBLE) / NULLIF(pairs_1_by_customer.n_of_entropy_item_id_view_180d, 0)
-    WHEN pairs_1_by_customer.n_of_entropy_item_id_view_180d > 0
+    WHEN pairs_2_by_customer.n_of_entropy_item_id_view_180d > pairs_2_by_customer.top_of_entropy_item_id_view_180d
+    THEN LN(CAST(pairs_2_by_customer.n_of_entropy_item_id_view_180d AS DOUBLE)) - CAST(COALESCE(pairs_2_by_customer.weighted_entropy_item_id_view_180d, 0) AS DOUBLE) / NULLIF(pairs_2_by_customer.n_of_entropy_item_id_view_180d, 0)
+    WHEN pairs_2_by_customer.n_of_entropy_item_id_view_180d > 0
     THEN CAST(0 AS DOUBLE)
   END AS entropy_item_id_view_180d,
-  COALESCE(pairs_2_by_customer.nunique_channel_365d, 0) AS nunique_channel_365d,
+  COALESCE(pairs_3_by_customer.nunique_channel_365d, 0) AS nunique_channel_365d,
   CASE
-    WHEN pairs_2_by_customer.n_of_entropy_channel_365d > pairs_2_by_customer.top_of_entropy_channel_365d
-    THEN LN(CAST(pairs_2_by_customer.n_of_entropy_channel_365d AS DOUBLE)) - CAST(COALESCE(pairs_2_by_customer.weighted_entropy_channel_365d, 0) AS DOUBLE) / NULLIF(pairs_2_by_customer.n_of_entropy_channel_365d, 0)
-    WHEN pairs_2_by_customer.n_of_entropy_channel_365d > 0
+    WHEN pairs_3_by_customer.n_of_entropy_channel_365d > pairs_3_by_customer.top_of_entropy_channel_365d
+    THEN LN(CAST(pairs_3_by_customer.n_of_entropy_channel_365d AS DOUBLE)) - CAST(COALESCE(pairs_3_by_customer.weighted_entropy_channel_365d, 0) AS DOUBLE) / NULLIF(pairs_3_by_customer.n_of_entropy_channel_365d, 0)
+    WHEN pairs_3_by_customer.n_of_entropy_channel_365d > 0
     THEN CAST(0 AS DOUBLE)
   END AS entropy_channel_365d,
-  CAST(pairs_2_by_customer.top_of_entropy_channel_365d AS DOUBLE) / NULLIF(pairs_2_by_customer.n_of_entropy_channel_365d, 0) AS top_share_channel_365d,
+  CAST(pairs_3_by_customer.top_of_entropy_channel_365d AS DOUBLE) / NULLIF(pairs_3_by_customer.n_of_entropy_channel_365d, 0) AS top_share_channel_365d,
   COALESCE(
     (
       by_purchase.count_purchase_365d - COALESCE(ordered_1_by_customer.later_of_days_active_purchase_365d, 0)
@@ -617,7 +666,7 @@ SELECT
     ),
     0
   ) AS days_active_365d,
-  CAST(COALESCE(pairs_3_by_customer.distinct_of_basket_items_purchase_365d, 0) AS DOUBLE) / NULLIF(
+  CAST(COALESCE(pairs_4_by_customer.distinct_of_basket_items_purchase_365d, 0) AS DOUBLE) / NULLIF(
     (
       by_purchase.count_purchase_365d - COALESCE(ordered_1_by_customer.joins_of_basket_items_purchase_365d, 0)
     ),
@@ -648,9 +697,11 @@ LEFT JOIN pairs_1_by_customer
   USING (customer_id, as_of)
 LEFT JOIN pairs_2_by_customer
   USING (customer_id, as_of)
+LEFT JOIN pairs_3_by_customer
+  USING (customer_id, as_of)
 LEFT JOIN ordered_2_by_customer
   USING (customer_id, as_of)
-LEFT JOIN pairs_3_by_customer
+LEFT JOIN pairs_4_by_customer
   USING (customer_id, as_of)
 LEFT JOIN followed_1_by_customer
   USING (customer_id, as_of)

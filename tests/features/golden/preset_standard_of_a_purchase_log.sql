@@ -181,14 +181,19 @@ WITH events AS (
     customer_id,
     as_of
 ), runs_1_periods AS (
-  SELECT DISTINCT
+  SELECT
     customer_id,
     as_of,
     (
       (
         age_us - 1
       ) // 2592000000000
-    ) AS period
+    ) AS period,
+    (
+      (
+        LAG(age_us) OVER (PARTITION BY customer_id, as_of ORDER BY age_us DESC) - 1
+      ) // 2592000000000
+    ) AS previous_period
   FROM history
   WHERE
     "event_type_code" = 1
@@ -196,24 +201,17 @@ WITH events AS (
   SELECT
     customer_id,
     as_of,
-    run,
-    COUNT(*) AS n
-  FROM (
-    SELECT
-      customer_id,
-      as_of,
-      ROW_NUMBER() OVER (PARTITION BY customer_id, as_of ORDER BY period) - period AS run
-    FROM runs_1_periods
-  ) AS ranked
-  GROUP BY
-    customer_id,
-    as_of,
-    run
+    period,
+    previous_period,
+    LAG(period) OVER (PARTITION BY customer_id, as_of ORDER BY period DESC) AS start_before
+  FROM runs_1_periods
+  WHERE
+    previous_period IS NULL OR previous_period > period + 1
 ), runs_1_by_customer AS (
   SELECT
     customer_id,
     as_of,
-    MAX(CASE WHEN run = 1 THEN n END) AS current_run
+    MIN(period) AS youngest_start
   FROM runs_1
   GROUP BY
     customer_id,
@@ -290,7 +288,13 @@ SELECT
   CAST((
     ordered_1_by_customer.oldest_of_gap_last_to_mean_purchase - ordered_1_by_customer.time_to_2_purchase
   ) AS DOUBLE) / 86400000000 AS time_to_2_purchase,
-  COALESCE(runs_1_by_customer.current_run, 0) AS streak_current_by_30d_purchase,
+  COALESCE(
+    CASE
+      WHEN by_purchase.recency_purchase <= 2592000000000
+      THEN runs_1_by_customer.youngest_start + 1
+    END,
+    0
+  ) AS streak_current_by_30d_purchase,
   CAST(COALESCE(by_purchase.trend_purchase_180d, 0) AS DOUBLE) * 6 / 210 AS trend_purchase_180d,
   CAST(COALESCE(by_purchase.trend_purchase_360d, 0) AS DOUBLE) * 6 / 210 AS trend_purchase_360d,
   (

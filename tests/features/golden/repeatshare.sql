@@ -44,13 +44,10 @@ WITH events AS (
     customer_id,
     as_of,
     item_id,
-    COUNT(CASE WHEN "event_type_code" = 1 THEN 1 END) AS n,
-    COUNT(CASE WHEN age_us <= 7776000000000 THEN 1 END) AS n_
+    COUNT(*) AS n
   FROM history
   WHERE
-    NOT item_id IS NULL AND (
-      "event_type_code" = 1 OR age_us <= 7776000000000
-    )
+    NOT item_id IS NULL AND "event_type_code" = 1
   GROUP BY
     customer_id,
     as_of,
@@ -60,10 +57,31 @@ WITH events AS (
     customer_id,
     as_of,
     COUNT(CASE WHEN n >= 2 THEN 1 END) AS repeated_repeat_share_item_id_purchase,
-    COUNT(CASE WHEN n >= 1 THEN 1 END) AS distinct_of_repeat_share_item_id_purchase,
-    COUNT(CASE WHEN n_ >= 2 THEN 1 END) AS repeated_repeat_share_item_id_90d,
-    COUNT(CASE WHEN n_ >= 1 THEN 1 END) AS distinct_of_repeat_share_item_id_90d
+    COUNT(CASE WHEN n >= 1 THEN 1 END) AS distinct_of_repeat_share_item_id_purchase
   FROM pairs_1
+  GROUP BY
+    customer_id,
+    as_of
+), pairs_2 AS (
+  SELECT
+    customer_id,
+    as_of,
+    item_id,
+    COUNT(CASE WHEN age_us <= 7776000000000 THEN 1 END) AS n
+  FROM history
+  WHERE
+    NOT item_id IS NULL AND age_us <= 7776000000000
+  GROUP BY
+    customer_id,
+    as_of,
+    item_id
+), pairs_2_by_customer AS (
+  SELECT
+    customer_id,
+    as_of,
+    COUNT(CASE WHEN n >= 2 THEN 1 END) AS repeated_repeat_share_item_id_90d,
+    COUNT(CASE WHEN n >= 1 THEN 1 END) AS distinct_of_repeat_share_item_id_90d
+  FROM pairs_2
   GROUP BY
     customer_id,
     as_of
@@ -72,9 +90,11 @@ SELECT
   by_customer.customer_id,
   by_customer.as_of AS as_of,
   CAST(pairs_1_by_customer.repeated_repeat_share_item_id_purchase AS DOUBLE) / NULLIF(pairs_1_by_customer.distinct_of_repeat_share_item_id_purchase, 0) AS repeat_share_item_id_purchase,
-  CAST(pairs_1_by_customer.repeated_repeat_share_item_id_90d AS DOUBLE) / NULLIF(pairs_1_by_customer.distinct_of_repeat_share_item_id_90d, 0) AS repeat_share_item_id_90d
+  CAST(pairs_2_by_customer.repeated_repeat_share_item_id_90d AS DOUBLE) / NULLIF(pairs_2_by_customer.distinct_of_repeat_share_item_id_90d, 0) AS repeat_share_item_id_90d
 FROM by_customer
 LEFT JOIN pairs_1_by_customer
+  USING (customer_id, as_of)
+LEFT JOIN pairs_2_by_customer
   USING (customer_id, as_of)
 ORDER BY
   by_customer.customer_id,

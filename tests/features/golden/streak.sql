@@ -31,20 +31,26 @@ WITH events AS (
 ), by_customer AS (
   SELECT
     customer_id,
-    as_of
+    as_of,
+    MIN(age_us) AS of_streak_current_by_1h
   FROM history
   GROUP BY
     customer_id,
     as_of
 ), runs_1_periods AS (
-  SELECT DISTINCT
+  SELECT
     customer_id,
     as_of,
     (
       (
         age_us - 1
       ) // 604800000000
-    ) AS period
+    ) AS period,
+    (
+      (
+        LAG(age_us) OVER (PARTITION BY customer_id, as_of ORDER BY age_us DESC) - 1
+      ) // 604800000000
+    ) AS previous_period
   FROM history
   WHERE
     "event_type_code" = 1
@@ -52,62 +58,68 @@ WITH events AS (
   SELECT
     customer_id,
     as_of,
-    run,
-    COUNT(*) AS n
-  FROM (
-    SELECT
-      customer_id,
-      as_of,
-      ROW_NUMBER() OVER (PARTITION BY customer_id, as_of ORDER BY period) - period AS run
-    FROM runs_1_periods
-  ) AS ranked
-  GROUP BY
-    customer_id,
-    as_of,
-    run
+    period,
+    previous_period,
+    LAG(period) OVER (PARTITION BY customer_id, as_of ORDER BY period DESC) AS start_before
+  FROM runs_1_periods
+  WHERE
+    previous_period IS NULL OR previous_period > period + 1
 ), runs_1_by_customer AS (
   SELECT
     customer_id,
     as_of,
-    MAX(CASE WHEN run = 1 THEN n END) AS current_run,
-    MAX(n) AS longest_run
+    MIN(period) AS youngest_start,
+    MAX((
+      start_before - previous_period
+    ) + 1) AS longest_before
   FROM runs_1
   GROUP BY
     customer_id,
     as_of
+), by_purchase AS (
+  SELECT
+    customer_id,
+    as_of,
+    MIN(age_us) AS of_streak_current_by_7d_purchase
+  FROM history
+  WHERE
+    "event_type_code" = 1
+  GROUP BY
+    customer_id,
+    as_of
 ), runs_2_periods AS (
-  SELECT DISTINCT
+  SELECT
     customer_id,
     as_of,
     (
       (
         age_us - 1
       ) // 3600000000
-    ) AS period
+    ) AS period,
+    (
+      (
+        LAG(age_us) OVER (PARTITION BY customer_id, as_of ORDER BY age_us DESC) - 1
+      ) // 3600000000
+    ) AS previous_period
   FROM history
 ), runs_2 AS (
   SELECT
     customer_id,
     as_of,
-    run,
-    COUNT(*) AS n
-  FROM (
-    SELECT
-      customer_id,
-      as_of,
-      ROW_NUMBER() OVER (PARTITION BY customer_id, as_of ORDER BY period) - period AS run
-    FROM runs_2_periods
-  ) AS ranked
-  GROUP BY
-    customer_id,
-    as_of,
-    run
+    period,
+    previous_period,
+    LAG(period) OVER (PARTITION BY customer_id, as_of ORDER BY period DESC) AS start_before
+  FROM runs_2_periods
+  WHERE
+    previous_period IS NULL OR previous_period > period + 1
 ), runs_2_by_customer AS (
   SELECT
     customer_id,
     as_of,
-    MAX(CASE WHEN run = 1 THEN n END) AS current_run,
-    MAX(n) AS longest_run
+    MIN(period) AS youngest_start,
+    MAX((
+      start_before - previous_period
+    ) + 1) AS longest_before
   FROM runs_2
   GROUP BY
     customer_id,
@@ -116,12 +128,76 @@ WITH events AS (
 SELECT
   by_customer.customer_id,
   by_customer.as_of AS as_of,
-  COALESCE(runs_1_by_customer.current_run, 0) AS streak_current_by_7d_purchase,
-  COALESCE(runs_1_by_customer.longest_run, 0) AS streak_longest_by_7d_purchase,
-  COALESCE(runs_2_by_customer.current_run, 0) AS streak_current_by_1h,
-  COALESCE(runs_2_by_customer.longest_run, 0) AS streak_longest_by_1h
+  COALESCE(
+    CASE
+      WHEN by_purchase.of_streak_current_by_7d_purchase <= 604800000000
+      THEN runs_1_by_customer.youngest_start + 1
+    END,
+    0
+  ) AS streak_current_by_7d_purchase,
+  COALESCE(
+    CASE
+      WHEN (
+        (
+          runs_1_by_customer.youngest_start - (
+            (
+              by_purchase.of_streak_current_by_7d_purchase - 1
+            ) // 604800000000
+          )
+        ) + 1
+      ) IS NULL
+      OR COALESCE(runs_1_by_customer.longest_before, 0) IS NULL
+      THEN NULL
+      ELSE GREATEST(
+        (
+          runs_1_by_customer.youngest_start - (
+            (
+              by_purchase.of_streak_current_by_7d_purchase - 1
+            ) // 604800000000
+          )
+        ) + 1,
+        COALESCE(runs_1_by_customer.longest_before, 0)
+      )
+    END,
+    0
+  ) AS streak_longest_by_7d_purchase,
+  COALESCE(
+    CASE
+      WHEN by_customer.of_streak_current_by_1h <= 3600000000
+      THEN runs_2_by_customer.youngest_start + 1
+    END,
+    0
+  ) AS streak_current_by_1h,
+  COALESCE(
+    CASE
+      WHEN (
+        (
+          runs_2_by_customer.youngest_start - (
+            (
+              by_customer.of_streak_current_by_1h - 1
+            ) // 3600000000
+          )
+        ) + 1
+      ) IS NULL
+      OR COALESCE(runs_2_by_customer.longest_before, 0) IS NULL
+      THEN NULL
+      ELSE GREATEST(
+        (
+          runs_2_by_customer.youngest_start - (
+            (
+              by_customer.of_streak_current_by_1h - 1
+            ) // 3600000000
+          )
+        ) + 1,
+        COALESCE(runs_2_by_customer.longest_before, 0)
+      )
+    END,
+    0
+  ) AS streak_longest_by_1h
 FROM by_customer
 LEFT JOIN runs_1_by_customer
+  USING (customer_id, as_of)
+LEFT JOIN by_purchase
   USING (customer_id, as_of)
 LEFT JOIN runs_2_by_customer
   USING (customer_id, as_of)

@@ -1,0 +1,62 @@
+"""What the order of a table saves: a window over the events of a customer becomes a look at the row before.
+
+The embedded engine keeps the events of a build in order of customer and time. There `LAG` of a customer's events needs
+no partition and no sort, only that the row before is of the same customer; DuckDB then answers it while it reads.
+"""
+
+from sqlglot import exp
+
+from crmml.features.expressions import AGE, case, column, falling
+from crmml.features.plan import AT, HISTORY
+
+ORDER = ("customer_id", AT)
+
+
+def sorted_by_customer_and_time(query: exp.Select) -> exp.Select:
+    """The rows of `coded` in the order that `looking_back` relies on."""
+    return query.order_by(*ORDER)
+
+
+def is_in_order(table: str) -> exp.Select:
+    """Whether a table is read in that order: one row, one column `in_order`."""
+    look = exp.Window
+    before = exp.select(
+        *ORDER,
+        *(exp.alias_(look(this=exp.Lag(this=column(name))), f"{name}_before") for name in ORDER),
+    ).from_(exp.to_identifier(table))
+    customer, time = (column(name) for name in ORDER)
+    earlier = exp.and_(
+        exp.EQ(this=column("customer_id_before"), expression=customer),
+        exp.LTE(this=column(f"{AT}_before"), expression=time),
+    )
+    fine = exp.or_(exp.LT(this=column("customer_id_before"), expression=customer.copy()), earlier)
+    # The first row has none before it; a table without rows is in order.
+    every = exp.Coalesce(this=exp.LogicalAnd(this=fine), expressions=[exp.true()])
+    return exp.select(exp.alias_(every, "in_order")).from_(before.subquery("looked"))
+
+
+def looking_back(query: exp.Select) -> exp.Select:
+    """The same text for a table in order: `LAG` over the history of a customer looks at the row before."""
+    for window in list(query.find_all(exp.Window)):
+        if _is_of_history(window.parent_select) and _looks_back(window):
+            offset = window.this.args.get("offset")
+            whose = exp.Window(this=exp.Lag(this=column("customer_id"), offset=offset and offset.copy()))
+            same = exp.EQ(this=whose, expression=column("customer_id"))
+            window.replace(case([same], exp.Window(this=window.this.copy())))
+    return query
+
+
+def _is_of_history(query: exp.Select | None) -> bool:
+    """Whether a step reads the history itself; what another step made of it is in no order."""
+    if query is None or query.args.get("joins") or query.args.get("group"):
+        return False
+    source = query.args["from_"].this
+    return isinstance(source, exp.Table) and source.name == HISTORY
+
+
+def _looks_back(window: exp.Window) -> bool:
+    return (
+        isinstance(window.this, exp.Lag)
+        and window.args.get("partition_by") == [column("customer_id")]
+        and window.args.get("order") == falling(AGE)
+    )
