@@ -62,7 +62,12 @@ MUTANTS = [
     Mutant("streaks: over a hole of one period", r"> period \+ 1", "> period + 2"),
     Mutant("streaks: each period begins another", r"> period \+ 1", "> period"),
     Mutant("streaks: the one before is shorter", r"(start_before - previous_period\)) \+ 1", r"\1"),
-    Mutant("streaks: the one before is another customer's", r"PARTITION BY customer_id (ORDER BY period)", r"\1"),
+    Mutant(
+        "streaks: the one before is another customer's",
+        r"(LAG\(period\) OVER \()PARTITION BY customer_id ",
+        r"\1",
+        in_order=False,
+    ),
     Mutant("time to the third: the second", r"LAG\(age_us, 2\)", "LAG(age_us, 1)"),
     Mutant("change: the windows overlap", r" AND age_us > \d+", ""),
     Mutant("change: the windows share their edge", r"age_us > (\d+)", r"age_us >= \1"),

@@ -253,7 +253,9 @@ def test_names_that_meet_are_kept_apart() -> None:
 
 def test_a_step_is_called_as_no_other() -> None:
     plan = Plan(LOG, TWELVE[:1])
-    sides = [plan.events(Filter.of(event_type=kind)).events.side for kind in KINDS]
+    sides = [
+        plan.events(Filter.of(event_type=kind)).grouping(lately).side for kind in KINDS for lately in (False, True)
+    ]
     names = ["by_customer", *sides]
     assert len({name.casefold() for name in names}) == len(names)
     assert all(len(name) < 64 for name in names)  # what the shortest engine takes as a name

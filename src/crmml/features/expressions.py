@@ -56,6 +56,16 @@ def within(window_us: int | None, age: str = AGE) -> list[exp.Expr]:
     return [] if window_us is None else [at_most(column(age), window_us)]
 
 
+def window_of(aggregate: exp.Expr) -> int | None:
+    """The window that an aggregate `f(CASE WHEN age_us <= window AND ... THEN x END)` looks at."""
+    if not isinstance(aggregate.this, exp.Case):
+        return None
+    condition = aggregate.this.args["ifs"][0].this
+    every = condition.flatten() if isinstance(condition, exp.And) else [condition]
+    bounds = (each.expression for each in every if isinstance(each, exp.LTE) and each.this == column(AGE))
+    return min((int(bound.this) for bound in bounds), default=None)
+
+
 def minus(left: exp.Expr, right: exp.Expr) -> exp.Expr:
     """`(left - right)`."""
     return exp.Paren(this=exp.Sub(this=left, expression=right))

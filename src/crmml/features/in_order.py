@@ -36,22 +36,31 @@ def is_in_order(table: str) -> exp.Select:
 
 
 def looking_back(query: exp.Select) -> exp.Select:
-    """The same text for a table in order: `LAG` over the history of a customer looks at the row before."""
-    for window in list(query.find_all(exp.Window)):
-        if _is_of_history(window.parent_select) and _looks_back(window):
-            offset = window.this.args.get("offset")
-            whose = exp.Window(this=exp.Lag(this=column("customer_id"), offset=offset and offset.copy()))
-            same = exp.EQ(this=whose, expression=column("customer_id"))
-            window.replace(case([same], exp.Window(this=window.this.copy())))
+    """The same text for a table in order: `LAG` over the events of a customer looks at the row before."""
+    in_order = {HISTORY}
+    for step in query.ctes:
+        if _row_by_row(step.this) and step.this.args["from_"].this.name in in_order:
+            # Worked out where it is read: what an engine keeps of a step comes back in any order.
+            step.set("materialized", False)
+            in_order.add(step.alias)
+            for window in list(step.this.find_all(exp.Window)):
+                if _looks_back(window):
+                    window.replace(_row_before(window.this))
     return query
 
 
-def _is_of_history(query: exp.Select | None) -> bool:
-    """Whether a step reads the history itself; what another step made of it is in no order."""
-    if query is None or query.args.get("joins") or query.args.get("group"):
-        return False
-    source = query.args["from_"].this
-    return isinstance(source, exp.Table) and source.name == HISTORY
+def _row_before(lag: exp.Lag) -> exp.Expr:
+    """`LAG` over all rows, where the row is of the same customer."""
+    offset = lag.args.get("offset")
+    whose = exp.Window(this=exp.Lag(this=column("customer_id"), offset=offset and offset.copy()))
+    same = exp.EQ(this=whose, expression=column("customer_id"))
+    return case([same], exp.Window(this=lag.copy()))
+
+
+def _row_by_row(query: exp.Select) -> bool:
+    """Whether a step only leaves out rows and works out columns: its rows stand in the order of those it reads."""
+    changes = any(query.args.get(part) for part in ("joins", "group", "distinct", "order"))
+    return not changes and isinstance(query.args["from_"].this, exp.Table)
 
 
 def _looks_back(window: exp.Window) -> bool:

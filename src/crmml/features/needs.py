@@ -1,6 +1,6 @@
 """The groupings of the history that definitions share: each a step or two, with one row per customer at its end."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -8,7 +8,19 @@ from sqlglot import exp
 
 from crmml.data.sql import is_there, name_of
 from crmml.data.steps import Step
-from crmml.features.expressions import AGE, at_most, case, column, count, falling, group, minus, number, within
+from crmml.features.expressions import (
+    AGE,
+    at_most,
+    case,
+    column,
+    count,
+    falling,
+    group,
+    minus,
+    number,
+    window_of,
+    within,
+)
 from crmml.features.filters import Filter
 
 if TYPE_CHECKING:
@@ -49,24 +61,30 @@ class Events:
         self._plan = plan
         self._filter = filter_
         self._there = there
+        self._reach_us: int | None = None
+        self._aggregates = Aggregates(name)
         self.side = name
-        self.aggregates = Aggregates(name)
 
-    def where(self, rest: Filter) -> "Matching":
-        """The events that meet the other conditions of a filter too."""
-        return Matching(self, self._plan.flags(rest))
+    def add(self, aggregate: exp.Expr, name: str, window_us: int | None) -> exp.Column:
+        """An aggregate over the grouping; either all of them look at a window of it, or none does."""
+        self._reach_us = max(window_us, self._reach_us or 0) if window_us is not None else None
+        return self._aggregates.add(aggregate, name)
 
     def steps(self) -> Iterable[Step]:
-        query = group(HISTORY, self._plan.keys, self.aggregates.selected())
-        conditions = [*self._plan.flags(self._filter), *([is_there(self._there.copy())] if self._there else [])]
+        query = group(HISTORY, self._plan.keys, self._aggregates.selected())
+        there = [is_there(self._there.copy())] if self._there else []
+        conditions = [*self._plan.flags(self._filter), *there, *within(self._reach_us)]
         yield Step(self.side, query.where(*conditions) if conditions else query)
 
 
 @dataclass(frozen=True)
 class Matching:
-    """The events of a grouping that meet further conditions."""
+    """The events of a grouping that meet further conditions.
 
-    events: Events
+    What looks at a window is a grouping of its own, over the longest of the windows: most events of a log are older.
+    """
+
+    grouping: Callable[[bool], Events]
     flags: list[exp.Expr]
 
     def inside(self, window_us: int | None) -> list[exp.Expr]:
@@ -75,7 +93,8 @@ class Matching:
 
     def per_customer(self, aggregate: exp.Expr, name: str) -> exp.Column:
         """An aggregate over the grouping, as the last step refers to it: NULL for customers without such events."""
-        return self.events.aggregates.add(aggregate, name)
+        window_us = window_of(aggregate)
+        return self.grouping(window_us is not None).add(aggregate, name, window_us)
 
 
 class Pairs:
@@ -226,6 +245,8 @@ class Ends:
         self._inside = [*self._events.inside(window_us), is_there(plan.value(of))]
         self._found = [column_of_history(each) for each in (*plan.conditions(filter_, window_us), self._inside[-1])]
         self._at_end: list[exp.Expr] = []
+        # The step that knows the ages of the first and the last.
+        self._ages = ""
         self.aggregates = Aggregates(name)
         self.side = name
 
@@ -233,6 +254,7 @@ class Ends:
         """The value at the first or last event, as the last step refers to it."""
         edge, name = (exp.Max, "first_us") if first else (exp.Min, "last_us")
         age = self._events.per_customer(edge(this=case(self._inside, column(AGE))), f"{self.side}_{name}")
+        self._ages = age.table
         at_end = exp.EQ(this=column(AGE, HISTORY), expression=age)
         if at_end not in self._at_end:
             self._at_end.append(at_end)
@@ -244,7 +266,7 @@ class Ends:
         keys = [column(key.name, HISTORY) for key in self._plan.keys]
         using: list[int | str | exp.Expr] = [key.name for key in keys]
         found = group(HISTORY, keys, self.aggregates.selected())
-        found = found.join(self._events.events.side, using=using, copy=False)
+        found = found.join(self._ages, using=using, copy=False)
         yield Step(self.side, found.where(*self._found, exp.or_(*self._at_end)))
 
 

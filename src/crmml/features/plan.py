@@ -70,7 +70,7 @@ class Plan:
         self._steps: set[str] = {name.casefold() for name in (EVENTS, CUTOFFS, CODED, HISTORY, POPULATION)}
         self._needs: dict[object, Need] = {}
         # The base of the table: every customer with any event before the cutoff.
-        self.events(Filter())
+        self.events(Filter()).grouping(False)
 
     # What definitions ask for: columns --------------------------------------------------------------------
 
@@ -113,10 +113,13 @@ class Plan:
         there = self.exact(of) if of is not None and mixed else None
         if there is not None:
             name = f"by_customer_with_{slug(of)}"
-        need = self.need(
-            ("events", of_type, there), lambda plan: Events(plan, of_type, plan.step_name(name), there=there)
-        )
-        return need.where(rest)
+
+        def grouping(lately: bool) -> Events:
+            step = f"{name}_lately" if lately else name
+            key = ("events", of_type, there, lately)
+            return self.need(key, lambda plan: Events(plan, of_type, plan.step_name(step), there=there))
+
+        return Matching(grouping, self.flags(rest))
 
     def pairs(self, filter_: Filter, *values: exp.Expr) -> Pairs:
         """The events of a filter's type by customer and values, such as items: counted, with the youngest of each."""
@@ -180,7 +183,9 @@ class Plan:
         `before` are steps that stand between the history and the groupings, `after` others that `joined` names to
         be joined to the result.
         """
-        needs = [step for need in self._needs.values() for step in need.steps()]
+        # The plain groupings come first: others look at what they find.
+        ordered = sorted(self._needs.values(), key=lambda need: not isinstance(need, Events))
+        needs = [step for need in ordered for step in need.steps()]
         query = exp.select(
             column("customer_id", base),
             exp.alias_(self.as_of(base), "as_of"),

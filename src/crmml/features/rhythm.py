@@ -351,12 +351,13 @@ class Runs:
         before = exp.Window(this=exp.Lag(this=column(AGE)), partition_by=keys, order=falling(AGE))
         periods = exp.select(
             *keys,
+            column(AGE),
             exp.alias_(period_of(column(AGE), self._every_us), "period"),
             exp.alias_(period_of(before, self._every_us), "previous_period"),
         ).from_(HISTORY)
         yield Step(f"{self._name}_periods", periods.where(*self._conditions))
         far = exp.GT(this=column("previous_period"), expression=plus(column("period"), 1))
-        start_before = exp.Window(this=exp.Lag(this=column("period")), partition_by=keys, order=falling("period"))
+        start_before = exp.Window(this=exp.Lag(this=column("period")), partition_by=keys, order=falling(AGE))
         starts = exp.select(*keys, "period", "previous_period", exp.alias_(start_before, "start_before")).from_(
             f"{self._name}_periods"
         )

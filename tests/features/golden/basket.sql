@@ -45,6 +45,29 @@ WITH events AS (
   GROUP BY
     customer_id,
     as_of
+), by_purchase_lately AS (
+  SELECT
+    customer_id,
+    as_of,
+    COUNT(CASE WHEN age_us <= 7776000000000 THEN 1 END) AS n_of_basket_lines_purchase_90d,
+    SUM(CASE WHEN age_us <= 7776000000000 THEN "exact_amount" END) AS sum_of_basket_value_purchase_90d
+  FROM history
+  WHERE
+    "event_type_code" = 1 AND age_us <= 7776000000000
+  GROUP BY
+    customer_id,
+    as_of
+), by_customer_with_amount AS (
+  SELECT
+    customer_id,
+    as_of,
+    SUM(CASE WHEN NOT "plan" IS NULL THEN "exact_amount" END) AS sum_of_basket_value_by_plan
+  FROM history
+  WHERE
+    NOT "exact_amount" IS NULL
+  GROUP BY
+    customer_id,
+    as_of
 ), ordered_1 AS (
   SELECT
     customer_id,
@@ -60,18 +83,6 @@ WITH events AS (
     as_of,
     COUNT(CASE WHEN age_us <= 7776000000000 AND previous_us = age_us THEN 1 END) AS joins_of_basket_lines_purchase_90d
   FROM ordered_1
-  GROUP BY
-    customer_id,
-    as_of
-), by_purchase AS (
-  SELECT
-    customer_id,
-    as_of,
-    COUNT(CASE WHEN age_us <= 7776000000000 THEN 1 END) AS n_of_basket_lines_purchase_90d,
-    SUM(CASE WHEN age_us <= 7776000000000 THEN "exact_amount" END) AS sum_of_basket_value_purchase_90d
-  FROM history
-  WHERE
-    "event_type_code" = 1
   GROUP BY
     customer_id,
     as_of
@@ -148,36 +159,25 @@ WITH events AS (
   GROUP BY
     customer_id,
     as_of
-), by_customer_with_amount AS (
-  SELECT
-    customer_id,
-    as_of,
-    SUM(CASE WHEN NOT "plan" IS NULL THEN "exact_amount" END) AS sum_of_basket_value_by_plan
-  FROM history
-  WHERE
-    NOT "exact_amount" IS NULL
-  GROUP BY
-    customer_id,
-    as_of
 )
 SELECT
   by_customer.customer_id,
   by_customer.as_of AS as_of,
-  CAST(COALESCE(by_purchase.n_of_basket_lines_purchase_90d, 0) AS DOUBLE) / NULLIF(
+  CAST(COALESCE(by_purchase_lately.n_of_basket_lines_purchase_90d, 0) AS DOUBLE) / NULLIF(
     (
-      by_purchase.n_of_basket_lines_purchase_90d - COALESCE(ordered_1_by_customer.joins_of_basket_lines_purchase_90d, 0)
+      by_purchase_lately.n_of_basket_lines_purchase_90d - COALESCE(ordered_1_by_customer.joins_of_basket_lines_purchase_90d, 0)
     ),
     0
   ) AS basket_lines_purchase_90d,
   CAST(COALESCE(pairs_1_by_customer.distinct_of_basket_items_purchase_90d, 0) AS DOUBLE) / NULLIF(
     (
-      by_purchase.n_of_basket_lines_purchase_90d - COALESCE(ordered_1_by_customer.joins_of_basket_lines_purchase_90d, 0)
+      by_purchase_lately.n_of_basket_lines_purchase_90d - COALESCE(ordered_1_by_customer.joins_of_basket_lines_purchase_90d, 0)
     ),
     0
   ) AS basket_items_purchase_90d,
-  CAST(COALESCE(by_purchase.sum_of_basket_value_purchase_90d, 0) AS DOUBLE) / NULLIF(
+  CAST(COALESCE(by_purchase_lately.sum_of_basket_value_purchase_90d, 0) AS DOUBLE) / NULLIF(
     (
-      by_purchase.n_of_basket_lines_purchase_90d - COALESCE(ordered_1_by_customer.joins_of_basket_lines_purchase_90d, 0)
+      by_purchase_lately.n_of_basket_lines_purchase_90d - COALESCE(ordered_1_by_customer.joins_of_basket_lines_purchase_90d, 0)
     ),
     0
   ) AS basket_value_purchase_90d,
@@ -187,7 +187,7 @@ SELECT
 FROM by_customer
 LEFT JOIN ordered_1_by_customer
   USING (customer_id, as_of)
-LEFT JOIN by_purchase
+LEFT JOIN by_purchase_lately
   USING (customer_id, as_of)
 LEFT JOIN pairs_1_by_customer
   USING (customer_id, as_of)

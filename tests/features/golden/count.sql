@@ -37,14 +37,14 @@ WITH events AS (
   GROUP BY
     customer_id,
     as_of
-), by_purchase AS (
+), by_purchase_lately AS (
   SELECT
     customer_id,
     as_of,
     COUNT(CASE WHEN age_us <= 7776000000000 THEN 1 END) AS count_purchase_90d
   FROM history
   WHERE
-    "event_type_code" = 1
+    "event_type_code" = 1 AND age_us <= 7776000000000
   GROUP BY
     customer_id,
     as_of
@@ -53,9 +53,9 @@ SELECT
   by_customer.customer_id,
   by_customer.as_of AS as_of,
   COALESCE(by_customer.count, 0) AS count,
-  COALESCE(by_purchase.count_purchase_90d, 0) AS count_purchase_90d
+  COALESCE(by_purchase_lately.count_purchase_90d, 0) AS count_purchase_90d
 FROM by_customer
-LEFT JOIN by_purchase
+LEFT JOIN by_purchase_lately
   USING (customer_id, as_of)
 ORDER BY
   by_customer.customer_id,

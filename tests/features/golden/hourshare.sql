@@ -42,17 +42,7 @@ WITH events AS (
 ), by_customer AS (
   SELECT
     customer_id,
-    as_of,
-    COUNT(
-      CASE
-        WHEN age_us <= 7776000000000
-        AND (
-          "hour_europe_berlin_99f0b5" >= 22 OR "hour_europe_berlin_99f0b5" < 6
-        )
-        THEN 1
-      END
-    ) AS n_of_hour_share_22_6_europe_berlin_90d,
-    COUNT(CASE WHEN age_us <= 7776000000000 THEN 1 END) AS of_hour_share_22_6_europe_berlin_90d
+    as_of
   FROM history
   GROUP BY
     customer_id,
@@ -69,14 +59,36 @@ WITH events AS (
   GROUP BY
     customer_id,
     as_of
+), by_customer_lately AS (
+  SELECT
+    customer_id,
+    as_of,
+    COUNT(
+      CASE
+        WHEN age_us <= 7776000000000
+        AND (
+          "hour_europe_berlin_99f0b5" >= 22 OR "hour_europe_berlin_99f0b5" < 6
+        )
+        THEN 1
+      END
+    ) AS n_of_hour_share_22_6_europe_berlin_90d,
+    COUNT(CASE WHEN age_us <= 7776000000000 THEN 1 END) AS of_hour_share_22_6_europe_berlin_90d
+  FROM history
+  WHERE
+    age_us <= 7776000000000
+  GROUP BY
+    customer_id,
+    as_of
 )
 SELECT
   by_customer.customer_id,
   by_customer.as_of AS as_of,
   CAST(by_view.n_of_hour_share_18_24_view AS DOUBLE) / NULLIF(by_view.of_hour_share_18_24_view, 0) AS hour_share_18_24_view,
-  CAST(by_customer.n_of_hour_share_22_6_europe_berlin_90d AS DOUBLE) / NULLIF(by_customer.of_hour_share_22_6_europe_berlin_90d, 0) AS hour_share_22_6_europe_berlin_90d
+  CAST(by_customer_lately.n_of_hour_share_22_6_europe_berlin_90d AS DOUBLE) / NULLIF(by_customer_lately.of_hour_share_22_6_europe_berlin_90d, 0) AS hour_share_22_6_europe_berlin_90d
 FROM by_customer
 LEFT JOIN by_view
+  USING (customer_id, as_of)
+LEFT JOIN by_customer_lately
   USING (customer_id, as_of)
 ORDER BY
   by_customer.customer_id,

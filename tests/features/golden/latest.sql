@@ -43,6 +43,17 @@ WITH events AS (
   GROUP BY
     customer_id,
     as_of
+), by_purchase_lately AS (
+  SELECT
+    customer_id,
+    as_of,
+    MIN(CASE WHEN age_us <= 7776000000000 AND NOT amount IS NULL THEN age_us END) AS ends_2_last_us
+  FROM history
+  WHERE
+    "event_type_code" = 1 AND age_us <= 7776000000000
+  GROUP BY
+    customer_id,
+    as_of
 ), ends_1 AS (
   SELECT
     history.customer_id,
@@ -56,30 +67,24 @@ WITH events AS (
   GROUP BY
     history.customer_id,
     history.as_of
-), by_purchase AS (
-  SELECT
-    customer_id,
-    as_of,
-    MIN(CASE WHEN age_us <= 7776000000000 AND NOT amount IS NULL THEN age_us END) AS ends_2_last_us
-  FROM history
-  WHERE
-    "event_type_code" = 1
-  GROUP BY
-    customer_id,
-    as_of
 ), ends_2 AS (
   SELECT
     history.customer_id,
     history.as_of,
-    MAX(CASE WHEN history.age_us = by_purchase.ends_2_last_us THEN history.amount END) AS last_value
+    MAX(
+      CASE
+        WHEN history.age_us = by_purchase_lately.ends_2_last_us
+        THEN history.amount
+      END
+    ) AS last_value
   FROM history
-  JOIN by_purchase
+  JOIN by_purchase_lately
     USING (customer_id, as_of)
   WHERE
     history."event_type_code" = 1
     AND history.age_us <= 7776000000000
     AND NOT history.amount IS NULL
-    AND history.age_us = by_purchase.ends_2_last_us
+    AND history.age_us = by_purchase_lately.ends_2_last_us
   GROUP BY
     history.customer_id,
     history.as_of
@@ -92,9 +97,9 @@ SELECT
 FROM by_customer
 LEFT JOIN ends_1
   USING (customer_id, as_of)
-LEFT JOIN by_purchase
-  USING (customer_id, as_of)
 LEFT JOIN ends_2
+  USING (customer_id, as_of)
+LEFT JOIN by_purchase_lately
   USING (customer_id, as_of)
 ORDER BY
   by_customer.customer_id,

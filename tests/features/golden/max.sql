@@ -36,14 +36,14 @@ WITH events AS (
   GROUP BY
     customer_id,
     as_of
-), by_customer_with_amount AS (
+), by_customer_with_amount_lately AS (
   SELECT
     customer_id,
     as_of,
     MAX(CASE WHEN age_us <= 2592000000000 THEN "exact_amount" END) AS max_amount_30d
   FROM history
   WHERE
-    NOT "exact_amount" IS NULL
+    NOT "exact_amount" IS NULL AND age_us <= 2592000000000
   GROUP BY
     customer_id,
     as_of
@@ -51,9 +51,9 @@ WITH events AS (
 SELECT
   by_customer.customer_id,
   by_customer.as_of AS as_of,
-  CAST(by_customer_with_amount.max_amount_30d AS DOUBLE) AS max_amount_30d
+  CAST(by_customer_with_amount_lately.max_amount_30d AS DOUBLE) AS max_amount_30d
 FROM by_customer
-LEFT JOIN by_customer_with_amount
+LEFT JOIN by_customer_with_amount_lately
   USING (customer_id, as_of)
 ORDER BY
   by_customer.customer_id,

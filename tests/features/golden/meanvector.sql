@@ -42,6 +42,17 @@ WITH events AS (
   GROUP BY
     customer_id,
     as_of
+), by_purchase AS (
+  SELECT
+    customer_id,
+    as_of,
+    COUNT(CASE WHEN NOT "plan" IS NULL THEN 1 END) AS n_of_mean_vector_plan_purchase
+  FROM history
+  WHERE
+    "event_type_code" = 1
+  GROUP BY
+    customer_id,
+    as_of
 ), coordinates_1 AS (
   SELECT
     customer_id,
@@ -52,17 +63,6 @@ WITH events AS (
   FROM history
   WHERE
     age_us <= 7776000000000 AND NOT "taste" IS NULL
-  GROUP BY
-    customer_id,
-    as_of
-), by_purchase AS (
-  SELECT
-    customer_id,
-    as_of,
-    COUNT(CASE WHEN NOT "plan" IS NULL THEN 1 END) AS n_of_mean_vector_plan_purchase
-  FROM history
-  WHERE
-    "event_type_code" = 1
   GROUP BY
     customer_id,
     as_of

@@ -50,14 +50,14 @@ WITH events AS (
   GROUP BY
     customer_id,
     as_of
-), by_purchase AS (
+), by_purchase_lately AS (
   SELECT
     customer_id,
     as_of,
     MEDIAN(CASE WHEN age_us <= 7776000000000 THEN CAST("exact_amount" AS DOUBLE) END) AS median_amount_purchase_90d
   FROM history
   WHERE
-    "event_type_code" = 1
+    "event_type_code" = 1 AND age_us <= 7776000000000
   GROUP BY
     customer_id,
     as_of
@@ -66,11 +66,11 @@ SELECT
   by_customer.customer_id,
   by_customer.as_of AS as_of,
   by_customer_with_amount.median_amount,
-  by_purchase.median_amount_purchase_90d
+  by_purchase_lately.median_amount_purchase_90d
 FROM by_customer
 LEFT JOIN by_customer_with_amount
   USING (customer_id, as_of)
-LEFT JOIN by_purchase
+LEFT JOIN by_purchase_lately
   USING (customer_id, as_of)
 ORDER BY
   by_customer.customer_id,

@@ -55,12 +55,7 @@ WITH events AS (
     customer_id,
     as_of,
     MIN(age_us) AS recency,
-    MAX(age_us) AS tenure,
-    COUNT(CASE WHEN age_us <= 2592000000000 THEN 1 END) AS count_30d,
-    COUNT(CASE WHEN age_us <= 7776000000000 THEN 1 END) AS count_90d,
-    COUNT(CASE WHEN age_us <= 15552000000000 THEN 1 END) AS count_180d,
-    COUNT(CASE WHEN age_us <= 31536000000000 THEN 1 END) AS count_365d,
-    COUNT(CASE WHEN age_us <= 15552000000000 AND "weekday" IN (5, 6) THEN 1 END) AS n_of_weekday_share_saturday_or_sunday_180d
+    MAX(age_us) AS tenure
   FROM history
   GROUP BY
     customer_id,
@@ -72,23 +67,45 @@ WITH events AS (
     MIN(age_us) AS recency_purchase,
     MAX(age_us) AS tenure_purchase,
     COUNT(*) AS count_purchase,
-    COUNT(CASE WHEN age_us <= 2592000000000 THEN 1 END) AS count_purchase_30d,
-    COUNT(CASE WHEN age_us <= 7776000000000 THEN 1 END) AS count_purchase_90d,
-    COUNT(CASE WHEN age_us <= 15552000000000 THEN 1 END) AS count_purchase_180d,
-    COUNT(CASE WHEN age_us <= 31536000000000 THEN 1 END) AS count_purchase_365d,
     SUM("exact_amount") AS sum_of_mean_amount_purchase,
     COUNT("exact_amount") AS n_of_mean_amount_purchase,
-    SUM(CASE WHEN age_us <= 15552000000000 THEN "exact_amount" END) AS sum_of_mean_amount_purchase_180d,
-    COUNT(CASE WHEN age_us <= 15552000000000 THEN "exact_amount" END) AS n_of_mean_amount_purchase_180d,
     MIN("exact_amount") AS min_amount_purchase,
     MAX("exact_amount") AS max_amount_purchase,
     SUM(CAST("exact_amount" AS DECIMAL(38, 6)) * CAST("exact_amount" AS DECIMAL(38, 6))) AS squares_of_std_amount_purchase,
     MEDIAN(CAST("exact_amount" AS DOUBLE)) AS median_amount_purchase,
     QUANTILE_CONT(CAST("exact_amount" AS DOUBLE), 0.9) AS quantile_90_amount_purchase,
-    QUANTILE_CONT(CASE WHEN age_us <= 31536000000000 THEN CAST("exact_amount" AS DOUBLE) END, 0.9) AS quantile_90_amount_purchase_365d,
-    SUM(CASE WHEN age_us <= 15552000000000 THEN "exact_quantity" END) AS sum_quantity_purchase_180d,
     SUM("exact_quantity") AS sum_of_mean_quantity_purchase,
     COUNT("exact_quantity") AS n_of_mean_quantity_purchase,
+    COUNT(CASE WHEN "weekday" IN (5, 6) THEN 1 END) AS n_of_weekday_share_saturday_or_sunday_purchase
+  FROM history
+  WHERE
+    "event_type_code" = 1
+  GROUP BY
+    customer_id,
+    as_of
+), by_view AS (
+  SELECT
+    customer_id,
+    as_of,
+    MIN(age_us) AS recency_view
+  FROM history
+  WHERE
+    "event_type_code" = 2
+  GROUP BY
+    customer_id,
+    as_of
+), by_purchase_lately AS (
+  SELECT
+    customer_id,
+    as_of,
+    COUNT(CASE WHEN age_us <= 2592000000000 THEN 1 END) AS count_purchase_30d,
+    COUNT(CASE WHEN age_us <= 7776000000000 THEN 1 END) AS count_purchase_90d,
+    COUNT(CASE WHEN age_us <= 15552000000000 THEN 1 END) AS count_purchase_180d,
+    COUNT(CASE WHEN age_us <= 31536000000000 THEN 1 END) AS count_purchase_365d,
+    SUM(CASE WHEN age_us <= 15552000000000 THEN "exact_amount" END) AS sum_of_mean_amount_purchase_180d,
+    COUNT(CASE WHEN age_us <= 15552000000000 THEN "exact_amount" END) AS n_of_mean_amount_purchase_180d,
+    QUANTILE_CONT(CASE WHEN age_us <= 31536000000000 THEN CAST("exact_amount" AS DOUBLE) END, 0.9) AS quantile_90_amount_purchase_365d,
+    SUM(CASE WHEN age_us <= 15552000000000 THEN "exact_quantity" END) AS sum_quantity_purchase_180d,
     MAX(CASE WHEN age_us <= 15552000000000 THEN age_us END) AS oldest_of_gap_mean_purchase_180d,
     MIN(CASE WHEN age_us <= 15552000000000 THEN age_us END) AS youngest_of_gap_mean_purchase_180d,
     SUM(
@@ -114,19 +131,32 @@ WITH events AS (
     COUNT(CASE WHEN age_us <= 15552000000000 AND age_us > 7776000000000 THEN 1 END) AS earlier_of_change_purchase_90d,
     COUNT(CASE WHEN "channel_code" = 1 AND age_us <= 31536000000000 THEN 1 END) AS n_of_share_purchase_web_365d,
     COUNT(CASE WHEN "channel_code" = 2 AND age_us <= 31536000000000 THEN 1 END) AS n_of_share_purchase_shop_365d,
-    COUNT(CASE WHEN "weekday" IN (5, 6) THEN 1 END) AS n_of_weekday_share_saturday_or_sunday_purchase,
     SUM(CASE WHEN age_us <= 31536000000000 THEN "exact_amount" END) AS sum_of_basket_value_purchase_365d
   FROM history
   WHERE
-    "event_type_code" = 1
+    "event_type_code" = 1 AND age_us <= 31536000000000
   GROUP BY
     customer_id,
     as_of
-), by_view AS (
+), by_customer_lately AS (
   SELECT
     customer_id,
     as_of,
-    MIN(age_us) AS recency_view,
+    COUNT(CASE WHEN age_us <= 2592000000000 THEN 1 END) AS count_30d,
+    COUNT(CASE WHEN age_us <= 7776000000000 THEN 1 END) AS count_90d,
+    COUNT(CASE WHEN age_us <= 15552000000000 THEN 1 END) AS count_180d,
+    COUNT(CASE WHEN age_us <= 31536000000000 THEN 1 END) AS count_365d,
+    COUNT(CASE WHEN age_us <= 15552000000000 AND "weekday" IN (5, 6) THEN 1 END) AS n_of_weekday_share_saturday_or_sunday_180d
+  FROM history
+  WHERE
+    age_us <= 31536000000000
+  GROUP BY
+    customer_id,
+    as_of
+), by_view_lately AS (
+  SELECT
+    customer_id,
+    as_of,
     COUNT(CASE WHEN age_us <= 2592000000000 THEN 1 END) AS count_view_30d,
     COUNT(CASE WHEN age_us <= 15552000000000 THEN 1 END) AS count_view_180d,
     SUM(
@@ -143,7 +173,7 @@ WITH events AS (
     COUNT(CASE WHEN age_us <= 7776000000000 THEN 1 END) AS count_view_90d
   FROM history
   WHERE
-    "event_type_code" = 2
+    "event_type_code" = 2 AND age_us <= 15552000000000
   GROUP BY
     customer_id,
     as_of
@@ -151,7 +181,17 @@ WITH events AS (
   SELECT
     customer_id,
     as_of,
-    SUM("exact_amount") AS sum_amount,
+    SUM("exact_amount") AS sum_amount
+  FROM history
+  WHERE
+    NOT "exact_amount" IS NULL
+  GROUP BY
+    customer_id,
+    as_of
+), by_customer_with_amount_lately AS (
+  SELECT
+    customer_id,
+    as_of,
     SUM(CASE WHEN age_us <= 2592000000000 THEN "exact_amount" END) AS sum_amount_30d,
     SUM(CASE WHEN age_us <= 7776000000000 THEN "exact_amount" END) AS sum_amount_90d,
     SUM(CASE WHEN age_us <= 15552000000000 THEN "exact_amount" END) AS sum_amount_180d,
@@ -174,7 +214,7 @@ WITH events AS (
     ) AS earlier_of_change_amount_90d
   FROM history
   WHERE
-    NOT "exact_amount" IS NULL
+    NOT "exact_amount" IS NULL AND age_us <= 31536000000000
   GROUP BY
     customer_id,
     as_of
@@ -234,6 +274,7 @@ WITH events AS (
   SELECT
     customer_id,
     as_of,
+    age_us,
     (
       (
         age_us - 1
@@ -253,7 +294,7 @@ WITH events AS (
     as_of,
     period,
     previous_period,
-    LAG(period) OVER (PARTITION BY customer_id, as_of ORDER BY period DESC) AS start_before
+    LAG(period) OVER (PARTITION BY customer_id, as_of ORDER BY age_us DESC) AS start_before
   FROM runs_1_periods
   WHERE
     previous_period IS NULL OR previous_period > period + 1
@@ -270,6 +311,7 @@ WITH events AS (
   SELECT
     customer_id,
     as_of,
+    age_us,
     (
       (
         age_us - 1
@@ -287,7 +329,7 @@ WITH events AS (
     as_of,
     period,
     previous_period,
-    LAG(period) OVER (PARTITION BY customer_id, as_of ORDER BY period DESC) AS start_before
+    LAG(period) OVER (PARTITION BY customer_id, as_of ORDER BY age_us DESC) AS start_before
   FROM runs_2_periods
   WHERE
     previous_period IS NULL OR previous_period > period + 1
@@ -484,23 +526,23 @@ SELECT
   CAST(by_customer.tenure AS DOUBLE) / 86400000000 AS tenure,
   CAST(by_view.recency_view AS DOUBLE) / 86400000000 AS recency_view,
   COALESCE(by_purchase.count_purchase, 0) AS count_purchase,
-  COALESCE(by_purchase.count_purchase_30d, 0) AS count_purchase_30d,
-  COALESCE(by_purchase.count_purchase_90d, 0) AS count_purchase_90d,
-  COALESCE(by_purchase.count_purchase_180d, 0) AS count_purchase_180d,
-  COALESCE(by_purchase.count_purchase_365d, 0) AS count_purchase_365d,
-  COALESCE(by_customer.count_30d, 0) AS count_30d,
-  COALESCE(by_customer.count_90d, 0) AS count_90d,
-  COALESCE(by_customer.count_180d, 0) AS count_180d,
-  COALESCE(by_customer.count_365d, 0) AS count_365d,
-  COALESCE(by_view.count_view_30d, 0) AS count_view_30d,
-  COALESCE(by_view.count_view_180d, 0) AS count_view_180d,
+  COALESCE(by_purchase_lately.count_purchase_30d, 0) AS count_purchase_30d,
+  COALESCE(by_purchase_lately.count_purchase_90d, 0) AS count_purchase_90d,
+  COALESCE(by_purchase_lately.count_purchase_180d, 0) AS count_purchase_180d,
+  COALESCE(by_purchase_lately.count_purchase_365d, 0) AS count_purchase_365d,
+  COALESCE(by_customer_lately.count_30d, 0) AS count_30d,
+  COALESCE(by_customer_lately.count_90d, 0) AS count_90d,
+  COALESCE(by_customer_lately.count_180d, 0) AS count_180d,
+  COALESCE(by_customer_lately.count_365d, 0) AS count_365d,
+  COALESCE(by_view_lately.count_view_30d, 0) AS count_view_30d,
+  COALESCE(by_view_lately.count_view_180d, 0) AS count_view_180d,
   CAST(COALESCE(by_customer_with_amount.sum_amount, 0) AS DOUBLE) AS sum_amount,
-  CAST(COALESCE(by_customer_with_amount.sum_amount_30d, 0) AS DOUBLE) AS sum_amount_30d,
-  CAST(COALESCE(by_customer_with_amount.sum_amount_90d, 0) AS DOUBLE) AS sum_amount_90d,
-  CAST(COALESCE(by_customer_with_amount.sum_amount_180d, 0) AS DOUBLE) AS sum_amount_180d,
-  CAST(COALESCE(by_customer_with_amount.sum_amount_365d, 0) AS DOUBLE) AS sum_amount_365d,
+  CAST(COALESCE(by_customer_with_amount_lately.sum_amount_30d, 0) AS DOUBLE) AS sum_amount_30d,
+  CAST(COALESCE(by_customer_with_amount_lately.sum_amount_90d, 0) AS DOUBLE) AS sum_amount_90d,
+  CAST(COALESCE(by_customer_with_amount_lately.sum_amount_180d, 0) AS DOUBLE) AS sum_amount_180d,
+  CAST(COALESCE(by_customer_with_amount_lately.sum_amount_365d, 0) AS DOUBLE) AS sum_amount_365d,
   CAST(by_purchase.sum_of_mean_amount_purchase AS DOUBLE) / NULLIF(by_purchase.n_of_mean_amount_purchase, 0) AS mean_amount_purchase,
-  CAST(by_purchase.sum_of_mean_amount_purchase_180d AS DOUBLE) / NULLIF(by_purchase.n_of_mean_amount_purchase_180d, 0) AS mean_amount_purchase_180d,
+  CAST(by_purchase_lately.sum_of_mean_amount_purchase_180d AS DOUBLE) / NULLIF(by_purchase_lately.n_of_mean_amount_purchase_180d, 0) AS mean_amount_purchase_180d,
   CAST(by_purchase.min_amount_purchase AS DOUBLE) AS min_amount_purchase,
   CAST(by_purchase.max_amount_purchase AS DOUBLE) AS max_amount_purchase,
   SQRT(
@@ -517,8 +559,8 @@ SELECT
   ) AS std_amount_purchase,
   by_purchase.median_amount_purchase,
   by_purchase.quantile_90_amount_purchase,
-  by_purchase.quantile_90_amount_purchase_365d,
-  CAST(COALESCE(by_purchase.sum_quantity_purchase_180d, 0) AS DOUBLE) AS sum_quantity_purchase_180d,
+  by_purchase_lately.quantile_90_amount_purchase_365d,
+  CAST(COALESCE(by_purchase_lately.sum_quantity_purchase_180d, 0) AS DOUBLE) AS sum_quantity_purchase_180d,
   CAST(by_purchase.sum_of_mean_quantity_purchase AS DOUBLE) / NULLIF(by_purchase.n_of_mean_quantity_purchase, 0) AS mean_quantity_purchase,
   CAST(CAST((
     by_purchase.tenure_purchase - by_purchase.recency_purchase
@@ -550,9 +592,9 @@ SELECT
     0
   ) AS gap_last_to_mean_purchase,
   CAST(CAST((
-    by_purchase.oldest_of_gap_mean_purchase_180d - by_purchase.youngest_of_gap_mean_purchase_180d
+    by_purchase_lately.oldest_of_gap_mean_purchase_180d - by_purchase_lately.youngest_of_gap_mean_purchase_180d
   ) AS DOUBLE) / NULLIF((
-    by_purchase.count_purchase_180d - 1
+    by_purchase_lately.count_purchase_180d - 1
   ), 0) AS DOUBLE) / 86400000000 AS gap_mean_purchase_180d,
   CAST((
     ordered_1_by_customer.oldest_of_gap_last_to_mean_purchase - ordered_1_by_customer.time_to_2_purchase
@@ -564,14 +606,14 @@ SELECT
     END,
     0
   ) AS streak_current_by_30d_purchase,
-  CAST(COALESCE(by_purchase.trend_purchase_180d, 0) AS DOUBLE) * 6 / 210 AS trend_purchase_180d,
-  CAST(COALESCE(by_purchase.trend_purchase_360d, 0) AS DOUBLE) * 6 / 210 AS trend_purchase_360d,
+  CAST(COALESCE(by_purchase_lately.trend_purchase_180d, 0) AS DOUBLE) * 6 / 210 AS trend_purchase_180d,
+  CAST(COALESCE(by_purchase_lately.trend_purchase_360d, 0) AS DOUBLE) * 6 / 210 AS trend_purchase_360d,
   (
-    COALESCE(by_purchase.count_purchase_90d, 0) - COALESCE(by_purchase.earlier_of_change_purchase_90d, 0)
+    COALESCE(by_purchase_lately.count_purchase_90d, 0) - COALESCE(by_purchase_lately.earlier_of_change_purchase_90d, 0)
   ) AS change_purchase_90d,
-  CAST(COALESCE(by_customer_with_amount.trend_amount_180d, 0) AS DOUBLE) * 6 / 210 AS trend_amount_180d,
+  CAST(COALESCE(by_customer_with_amount_lately.trend_amount_180d, 0) AS DOUBLE) * 6 / 210 AS trend_amount_180d,
   CAST((
-    COALESCE(by_customer_with_amount.sum_amount_90d, 0) - COALESCE(by_customer_with_amount.earlier_of_change_amount_90d, 0)
+    COALESCE(by_customer_with_amount_lately.sum_amount_90d, 0) - COALESCE(by_customer_with_amount_lately.earlier_of_change_amount_90d, 0)
   ) AS DOUBLE) AS change_amount_90d,
   COALESCE(
     CASE
@@ -606,15 +648,15 @@ SELECT
     END,
     0
   ) AS streak_longest_by_30d,
-  CAST(COALESCE(by_view.trend_view_180d, 0) AS DOUBLE) * 6 / 210 AS trend_view_180d,
+  CAST(COALESCE(by_view_lately.trend_view_180d, 0) AS DOUBLE) * 6 / 210 AS trend_view_180d,
   (
-    COALESCE(by_view.count_view_30d, 0) - COALESCE(by_view.earlier_of_change_view_30d, 0)
+    COALESCE(by_view_lately.count_view_30d, 0) - COALESCE(by_view_lately.earlier_of_change_view_30d, 0)
   ) AS change_view_30d,
-  CAST(COALESCE(by_view.count_view_180d, 0) AS DOUBLE) / NULLIF(by_customer.count_180d, 0) AS share_view_180d,
-  CAST(COALESCE(by_purchase.n_of_share_purchase_web_365d, 0) AS DOUBLE) / NULLIF(by_purchase.count_purchase_365d, 0) AS share_purchase_web_365d,
-  CAST(COALESCE(by_purchase.n_of_share_purchase_shop_365d, 0) AS DOUBLE) / NULLIF(by_purchase.count_purchase_365d, 0) AS share_purchase_shop_365d,
+  CAST(COALESCE(by_view_lately.count_view_180d, 0) AS DOUBLE) / NULLIF(by_customer_lately.count_180d, 0) AS share_view_180d,
+  CAST(COALESCE(by_purchase_lately.n_of_share_purchase_web_365d, 0) AS DOUBLE) / NULLIF(by_purchase_lately.count_purchase_365d, 0) AS share_purchase_web_365d,
+  CAST(COALESCE(by_purchase_lately.n_of_share_purchase_shop_365d, 0) AS DOUBLE) / NULLIF(by_purchase_lately.count_purchase_365d, 0) AS share_purchase_shop_365d,
   CAST(by_purchase.n_of_weekday_share_saturday_or_sunday_purchase AS DOUBLE) / NULLIF(by_purchase.count_purchase, 0) AS weekday_share_saturday_or_sunday_purchase,
-  CAST(by_customer.n_of_weekday_share_saturday_or_sunday_180d AS DOUBLE) / NULLIF(by_customer.count_180d, 0) AS weekday_share_saturday_or_sunday_180d,
+  CAST(by_customer_lately.n_of_weekday_share_saturday_or_sunday_180d AS DOUBLE) / NULLIF(by_customer_lately.count_180d, 0) AS weekday_share_saturday_or_sunday_180d,
   COALESCE(pairs_1_by_customer.nunique_item_id_purchase, 0) AS nunique_item_id_purchase,
   COALESCE(pairs_1_by_customer.nunique_item_id_purchase_90d, 0) AS nunique_item_id_purchase_90d,
   COALESCE(pairs_1_by_customer.nunique_item_id_purchase_365d, 0) AS nunique_item_id_purchase_365d,
@@ -638,54 +680,62 @@ SELECT
   CAST(pairs_3_by_customer.top_of_entropy_channel_365d AS DOUBLE) / NULLIF(pairs_3_by_customer.n_of_entropy_channel_365d, 0) AS top_share_channel_365d,
   COALESCE(
     (
-      by_purchase.count_purchase_365d - COALESCE(ordered_1_by_customer.later_of_days_active_purchase_365d, 0)
+      by_purchase_lately.count_purchase_365d - COALESCE(ordered_1_by_customer.later_of_days_active_purchase_365d, 0)
     ),
     0
   ) AS days_active_purchase_365d,
   COALESCE(
     (
-      by_customer.count_30d - COALESCE(ordered_2_by_customer.later_of_days_active_30d, 0)
+      by_customer_lately.count_30d - COALESCE(ordered_2_by_customer.later_of_days_active_30d, 0)
     ),
     0
   ) AS days_active_30d,
   COALESCE(
     (
-      by_customer.count_90d - COALESCE(ordered_2_by_customer.later_of_days_active_90d, 0)
+      by_customer_lately.count_90d - COALESCE(ordered_2_by_customer.later_of_days_active_90d, 0)
     ),
     0
   ) AS days_active_90d,
   COALESCE(
     (
-      by_customer.count_180d - COALESCE(ordered_2_by_customer.later_of_days_active_180d, 0)
+      by_customer_lately.count_180d - COALESCE(ordered_2_by_customer.later_of_days_active_180d, 0)
     ),
     0
   ) AS days_active_180d,
   COALESCE(
     (
-      by_customer.count_365d - COALESCE(ordered_2_by_customer.later_of_days_active_365d, 0)
+      by_customer_lately.count_365d - COALESCE(ordered_2_by_customer.later_of_days_active_365d, 0)
     ),
     0
   ) AS days_active_365d,
   CAST(COALESCE(pairs_4_by_customer.distinct_of_basket_items_purchase_365d, 0) AS DOUBLE) / NULLIF(
     (
-      by_purchase.count_purchase_365d - COALESCE(ordered_1_by_customer.joins_of_basket_items_purchase_365d, 0)
+      by_purchase_lately.count_purchase_365d - COALESCE(ordered_1_by_customer.joins_of_basket_items_purchase_365d, 0)
     ),
     0
   ) AS basket_items_purchase_365d,
-  CAST(COALESCE(by_purchase.sum_of_basket_value_purchase_365d, 0) AS DOUBLE) / NULLIF(
+  CAST(COALESCE(by_purchase_lately.sum_of_basket_value_purchase_365d, 0) AS DOUBLE) / NULLIF(
     (
-      by_purchase.count_purchase_365d - COALESCE(ordered_1_by_customer.joins_of_basket_items_purchase_365d, 0)
+      by_purchase_lately.count_purchase_365d - COALESCE(ordered_1_by_customer.joins_of_basket_items_purchase_365d, 0)
     ),
     0
   ) AS basket_value_purchase_365d,
-  CAST(COALESCE(followed_1_by_customer.conversion_rate_view_to_purchase_within_7d_180d, 0) AS DOUBLE) / NULLIF(by_view.count_view_180d, 0) AS conversion_rate_view_to_purchase_within_7d_180d,
-  CAST(COALESCE(by_purchase.count_purchase_90d, 0) AS DOUBLE) / NULLIF(COALESCE(by_view.count_view_90d, 0), 0) AS count_purchase_90d_per_count_view_90d
+  CAST(COALESCE(followed_1_by_customer.conversion_rate_view_to_purchase_within_7d_180d, 0) AS DOUBLE) / NULLIF(by_view_lately.count_view_180d, 0) AS conversion_rate_view_to_purchase_within_7d_180d,
+  CAST(COALESCE(by_purchase_lately.count_purchase_90d, 0) AS DOUBLE) / NULLIF(COALESCE(by_view_lately.count_view_90d, 0), 0) AS count_purchase_90d_per_count_view_90d
 FROM by_customer
 LEFT JOIN by_purchase
   USING (customer_id, as_of)
 LEFT JOIN by_view
   USING (customer_id, as_of)
+LEFT JOIN by_purchase_lately
+  USING (customer_id, as_of)
+LEFT JOIN by_customer_lately
+  USING (customer_id, as_of)
+LEFT JOIN by_view_lately
+  USING (customer_id, as_of)
 LEFT JOIN by_customer_with_amount
+  USING (customer_id, as_of)
+LEFT JOIN by_customer_with_amount_lately
   USING (customer_id, as_of)
 LEFT JOIN ordered_1_by_customer
   USING (customer_id, as_of)

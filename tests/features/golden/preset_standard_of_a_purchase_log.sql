@@ -52,19 +52,30 @@ WITH events AS (
     MIN(age_us) AS recency_purchase,
     MAX(age_us) AS tenure_purchase,
     COUNT(*) AS count_purchase,
-    COUNT(CASE WHEN age_us <= 2592000000000 THEN 1 END) AS count_purchase_30d,
-    COUNT(CASE WHEN age_us <= 7776000000000 THEN 1 END) AS count_purchase_90d,
-    COUNT(CASE WHEN age_us <= 15552000000000 THEN 1 END) AS count_purchase_180d,
-    COUNT(CASE WHEN age_us <= 31536000000000 THEN 1 END) AS count_purchase_365d,
     SUM("exact_amount") AS sum_of_mean_amount_purchase,
     COUNT("exact_amount") AS n_of_mean_amount_purchase,
-    SUM(CASE WHEN age_us <= 15552000000000 THEN "exact_amount" END) AS sum_of_mean_amount_purchase_180d,
-    COUNT(CASE WHEN age_us <= 15552000000000 THEN "exact_amount" END) AS n_of_mean_amount_purchase_180d,
     MIN("exact_amount") AS min_amount_purchase,
     MAX("exact_amount") AS max_amount_purchase,
     SUM(CAST("exact_amount" AS DECIMAL(38, 6)) * CAST("exact_amount" AS DECIMAL(38, 6))) AS squares_of_std_amount_purchase,
     MEDIAN(CAST("exact_amount" AS DOUBLE)) AS median_amount_purchase,
     QUANTILE_CONT(CAST("exact_amount" AS DOUBLE), 0.9) AS quantile_90_amount_purchase,
+    COUNT(CASE WHEN "weekday" IN (5, 6) THEN 1 END) AS n_of_weekday_share_saturday_or_sunday_purchase
+  FROM history
+  WHERE
+    "event_type_code" = 1
+  GROUP BY
+    customer_id,
+    as_of
+), by_purchase_lately AS (
+  SELECT
+    customer_id,
+    as_of,
+    COUNT(CASE WHEN age_us <= 2592000000000 THEN 1 END) AS count_purchase_30d,
+    COUNT(CASE WHEN age_us <= 7776000000000 THEN 1 END) AS count_purchase_90d,
+    COUNT(CASE WHEN age_us <= 15552000000000 THEN 1 END) AS count_purchase_180d,
+    COUNT(CASE WHEN age_us <= 31536000000000 THEN 1 END) AS count_purchase_365d,
+    SUM(CASE WHEN age_us <= 15552000000000 THEN "exact_amount" END) AS sum_of_mean_amount_purchase_180d,
+    COUNT(CASE WHEN age_us <= 15552000000000 THEN "exact_amount" END) AS n_of_mean_amount_purchase_180d,
     QUANTILE_CONT(CASE WHEN age_us <= 31536000000000 THEN CAST("exact_amount" AS DOUBLE) END, 0.9) AS quantile_90_amount_purchase_365d,
     MAX(CASE WHEN age_us <= 15552000000000 THEN age_us END) AS oldest_of_gap_mean_purchase_180d,
     MIN(CASE WHEN age_us <= 15552000000000 THEN age_us END) AS youngest_of_gap_mean_purchase_180d,
@@ -89,11 +100,10 @@ WITH events AS (
       END
     ) AS trend_purchase_360d,
     COUNT(CASE WHEN age_us <= 15552000000000 AND age_us > 7776000000000 THEN 1 END) AS earlier_of_change_purchase_90d,
-    COUNT(CASE WHEN "weekday" IN (5, 6) THEN 1 END) AS n_of_weekday_share_saturday_or_sunday_purchase,
     SUM(CASE WHEN age_us <= 31536000000000 THEN "exact_amount" END) AS sum_of_basket_value_purchase_365d
   FROM history
   WHERE
-    "event_type_code" = 1
+    "event_type_code" = 1 AND age_us <= 31536000000000
   GROUP BY
     customer_id,
     as_of
@@ -101,7 +111,17 @@ WITH events AS (
   SELECT
     customer_id,
     as_of,
-    SUM("exact_amount") AS sum_amount,
+    SUM("exact_amount") AS sum_amount
+  FROM history
+  WHERE
+    NOT "exact_amount" IS NULL
+  GROUP BY
+    customer_id,
+    as_of
+), by_customer_with_amount_lately AS (
+  SELECT
+    customer_id,
+    as_of,
     SUM(CASE WHEN age_us <= 2592000000000 THEN "exact_amount" END) AS sum_amount_30d,
     SUM(CASE WHEN age_us <= 7776000000000 THEN "exact_amount" END) AS sum_amount_90d,
     SUM(CASE WHEN age_us <= 15552000000000 THEN "exact_amount" END) AS sum_amount_180d,
@@ -124,7 +144,7 @@ WITH events AS (
     ) AS earlier_of_change_amount_90d
   FROM history
   WHERE
-    NOT "exact_amount" IS NULL
+    NOT "exact_amount" IS NULL AND age_us <= 31536000000000
   GROUP BY
     customer_id,
     as_of
@@ -184,6 +204,7 @@ WITH events AS (
   SELECT
     customer_id,
     as_of,
+    age_us,
     (
       (
         age_us - 1
@@ -203,7 +224,7 @@ WITH events AS (
     as_of,
     period,
     previous_period,
-    LAG(period) OVER (PARTITION BY customer_id, as_of ORDER BY period DESC) AS start_before
+    LAG(period) OVER (PARTITION BY customer_id, as_of ORDER BY age_us DESC) AS start_before
   FROM runs_1_periods
   WHERE
     previous_period IS NULL OR previous_period > period + 1
@@ -223,17 +244,17 @@ SELECT
   CAST(by_purchase.recency_purchase AS DOUBLE) / 86400000000 AS recency_purchase,
   CAST(by_purchase.tenure_purchase AS DOUBLE) / 86400000000 AS tenure_purchase,
   COALESCE(by_purchase.count_purchase, 0) AS count_purchase,
-  COALESCE(by_purchase.count_purchase_30d, 0) AS count_purchase_30d,
-  COALESCE(by_purchase.count_purchase_90d, 0) AS count_purchase_90d,
-  COALESCE(by_purchase.count_purchase_180d, 0) AS count_purchase_180d,
-  COALESCE(by_purchase.count_purchase_365d, 0) AS count_purchase_365d,
+  COALESCE(by_purchase_lately.count_purchase_30d, 0) AS count_purchase_30d,
+  COALESCE(by_purchase_lately.count_purchase_90d, 0) AS count_purchase_90d,
+  COALESCE(by_purchase_lately.count_purchase_180d, 0) AS count_purchase_180d,
+  COALESCE(by_purchase_lately.count_purchase_365d, 0) AS count_purchase_365d,
   CAST(COALESCE(by_customer_with_amount.sum_amount, 0) AS DOUBLE) AS sum_amount,
-  CAST(COALESCE(by_customer_with_amount.sum_amount_30d, 0) AS DOUBLE) AS sum_amount_30d,
-  CAST(COALESCE(by_customer_with_amount.sum_amount_90d, 0) AS DOUBLE) AS sum_amount_90d,
-  CAST(COALESCE(by_customer_with_amount.sum_amount_180d, 0) AS DOUBLE) AS sum_amount_180d,
-  CAST(COALESCE(by_customer_with_amount.sum_amount_365d, 0) AS DOUBLE) AS sum_amount_365d,
+  CAST(COALESCE(by_customer_with_amount_lately.sum_amount_30d, 0) AS DOUBLE) AS sum_amount_30d,
+  CAST(COALESCE(by_customer_with_amount_lately.sum_amount_90d, 0) AS DOUBLE) AS sum_amount_90d,
+  CAST(COALESCE(by_customer_with_amount_lately.sum_amount_180d, 0) AS DOUBLE) AS sum_amount_180d,
+  CAST(COALESCE(by_customer_with_amount_lately.sum_amount_365d, 0) AS DOUBLE) AS sum_amount_365d,
   CAST(by_purchase.sum_of_mean_amount_purchase AS DOUBLE) / NULLIF(by_purchase.n_of_mean_amount_purchase, 0) AS mean_amount_purchase,
-  CAST(by_purchase.sum_of_mean_amount_purchase_180d AS DOUBLE) / NULLIF(by_purchase.n_of_mean_amount_purchase_180d, 0) AS mean_amount_purchase_180d,
+  CAST(by_purchase_lately.sum_of_mean_amount_purchase_180d AS DOUBLE) / NULLIF(by_purchase_lately.n_of_mean_amount_purchase_180d, 0) AS mean_amount_purchase_180d,
   CAST(by_purchase.min_amount_purchase AS DOUBLE) AS min_amount_purchase,
   CAST(by_purchase.max_amount_purchase AS DOUBLE) AS max_amount_purchase,
   SQRT(
@@ -250,7 +271,7 @@ SELECT
   ) AS std_amount_purchase,
   by_purchase.median_amount_purchase,
   by_purchase.quantile_90_amount_purchase,
-  by_purchase.quantile_90_amount_purchase_365d,
+  by_purchase_lately.quantile_90_amount_purchase_365d,
   CAST(CAST((
     by_purchase.tenure_purchase - by_purchase.recency_purchase
   ) AS DOUBLE) / NULLIF((
@@ -281,9 +302,9 @@ SELECT
     0
   ) AS gap_last_to_mean_purchase,
   CAST(CAST((
-    by_purchase.oldest_of_gap_mean_purchase_180d - by_purchase.youngest_of_gap_mean_purchase_180d
+    by_purchase_lately.oldest_of_gap_mean_purchase_180d - by_purchase_lately.youngest_of_gap_mean_purchase_180d
   ) AS DOUBLE) / NULLIF((
-    by_purchase.count_purchase_180d - 1
+    by_purchase_lately.count_purchase_180d - 1
   ), 0) AS DOUBLE) / 86400000000 AS gap_mean_purchase_180d,
   CAST((
     ordered_1_by_customer.oldest_of_gap_last_to_mean_purchase - ordered_1_by_customer.time_to_2_purchase
@@ -295,32 +316,36 @@ SELECT
     END,
     0
   ) AS streak_current_by_30d_purchase,
-  CAST(COALESCE(by_purchase.trend_purchase_180d, 0) AS DOUBLE) * 6 / 210 AS trend_purchase_180d,
-  CAST(COALESCE(by_purchase.trend_purchase_360d, 0) AS DOUBLE) * 6 / 210 AS trend_purchase_360d,
+  CAST(COALESCE(by_purchase_lately.trend_purchase_180d, 0) AS DOUBLE) * 6 / 210 AS trend_purchase_180d,
+  CAST(COALESCE(by_purchase_lately.trend_purchase_360d, 0) AS DOUBLE) * 6 / 210 AS trend_purchase_360d,
   (
-    COALESCE(by_purchase.count_purchase_90d, 0) - COALESCE(by_purchase.earlier_of_change_purchase_90d, 0)
+    COALESCE(by_purchase_lately.count_purchase_90d, 0) - COALESCE(by_purchase_lately.earlier_of_change_purchase_90d, 0)
   ) AS change_purchase_90d,
-  CAST(COALESCE(by_customer_with_amount.trend_amount_180d, 0) AS DOUBLE) * 6 / 210 AS trend_amount_180d,
+  CAST(COALESCE(by_customer_with_amount_lately.trend_amount_180d, 0) AS DOUBLE) * 6 / 210 AS trend_amount_180d,
   CAST((
-    COALESCE(by_customer_with_amount.sum_amount_90d, 0) - COALESCE(by_customer_with_amount.earlier_of_change_amount_90d, 0)
+    COALESCE(by_customer_with_amount_lately.sum_amount_90d, 0) - COALESCE(by_customer_with_amount_lately.earlier_of_change_amount_90d, 0)
   ) AS DOUBLE) AS change_amount_90d,
   CAST(by_purchase.n_of_weekday_share_saturday_or_sunday_purchase AS DOUBLE) / NULLIF(by_purchase.count_purchase, 0) AS weekday_share_saturday_or_sunday_purchase,
   COALESCE(
     (
-      by_purchase.count_purchase_365d - COALESCE(ordered_1_by_customer.later_of_days_active_purchase_365d, 0)
+      by_purchase_lately.count_purchase_365d - COALESCE(ordered_1_by_customer.later_of_days_active_purchase_365d, 0)
     ),
     0
   ) AS days_active_purchase_365d,
-  CAST(COALESCE(by_purchase.sum_of_basket_value_purchase_365d, 0) AS DOUBLE) / NULLIF(
+  CAST(COALESCE(by_purchase_lately.sum_of_basket_value_purchase_365d, 0) AS DOUBLE) / NULLIF(
     (
-      by_purchase.count_purchase_365d - COALESCE(ordered_1_by_customer.joins_of_basket_value_purchase_365d, 0)
+      by_purchase_lately.count_purchase_365d - COALESCE(ordered_1_by_customer.joins_of_basket_value_purchase_365d, 0)
     ),
     0
   ) AS basket_value_purchase_365d
 FROM by_customer
 LEFT JOIN by_purchase
   USING (customer_id, as_of)
+LEFT JOIN by_purchase_lately
+  USING (customer_id, as_of)
 LEFT JOIN by_customer_with_amount
+  USING (customer_id, as_of)
+LEFT JOIN by_customer_with_amount_lately
   USING (customer_id, as_of)
 LEFT JOIN ordered_1_by_customer
   USING (customer_id, as_of)

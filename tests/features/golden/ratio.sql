@@ -36,25 +36,25 @@ WITH events AS (
   GROUP BY
     customer_id,
     as_of
-), by_purchase AS (
+), by_purchase_lately AS (
   SELECT
     customer_id,
     as_of,
     COUNT(CASE WHEN age_us <= 7776000000000 THEN 1 END) AS count_purchase_90d
   FROM history
   WHERE
-    "event_type_code" = 1
+    "event_type_code" = 1 AND age_us <= 7776000000000
   GROUP BY
     customer_id,
     as_of
-), by_view AS (
+), by_view_lately AS (
   SELECT
     customer_id,
     as_of,
     COUNT(CASE WHEN age_us <= 7776000000000 THEN 1 END) AS count_view_90d
   FROM history
   WHERE
-    "event_type_code" = 2
+    "event_type_code" = 2 AND age_us <= 7776000000000
   GROUP BY
     customer_id,
     as_of
@@ -62,11 +62,11 @@ WITH events AS (
 SELECT
   by_customer.customer_id,
   by_customer.as_of AS as_of,
-  CAST(COALESCE(by_purchase.count_purchase_90d, 0) AS DOUBLE) / NULLIF(COALESCE(by_view.count_view_90d, 0), 0) AS count_purchase_90d_per_count_view_90d
+  CAST(COALESCE(by_purchase_lately.count_purchase_90d, 0) AS DOUBLE) / NULLIF(COALESCE(by_view_lately.count_view_90d, 0), 0) AS count_purchase_90d_per_count_view_90d
 FROM by_customer
-LEFT JOIN by_purchase
+LEFT JOIN by_purchase_lately
   USING (customer_id, as_of)
-LEFT JOIN by_view
+LEFT JOIN by_view_lately
   USING (customer_id, as_of)
 ORDER BY
   by_customer.customer_id,

@@ -37,6 +37,17 @@ WITH events AS (
   GROUP BY
     customer_id,
     as_of
+), by_view_lately AS (
+  SELECT
+    customer_id,
+    as_of,
+    COUNT(CASE WHEN age_us <= 7776000000000 THEN 1 END) AS n_of_sessions_count_view_90d
+  FROM history
+  WHERE
+    "event_type_code" = 1 AND age_us <= 7776000000000
+  GROUP BY
+    customer_id,
+    as_of
 ), ordered_1 AS (
   SELECT
     customer_id,
@@ -72,17 +83,6 @@ WITH events AS (
   GROUP BY
     customer_id,
     as_of
-), by_view AS (
-  SELECT
-    customer_id,
-    as_of,
-    COUNT(CASE WHEN age_us <= 7776000000000 THEN 1 END) AS n_of_sessions_count_view_90d
-  FROM history
-  WHERE
-    "event_type_code" = 1
-  GROUP BY
-    customer_id,
-    as_of
 ), ordered_2 AS (
   SELECT
     customer_id,
@@ -112,19 +112,19 @@ SELECT
   by_customer.as_of AS as_of,
   COALESCE(
     (
-      by_view.n_of_sessions_count_view_90d - COALESCE(ordered_1_by_customer.joins_of_sessions_count_view_90d, 0)
+      by_view_lately.n_of_sessions_count_view_90d - COALESCE(ordered_1_by_customer.joins_of_sessions_count_view_90d, 0)
     ),
     0
   ) AS sessions_count_view_90d,
   CAST(COALESCE(ordered_1_by_customer.length_of_sessions_length_view_90d, 0) AS DOUBLE) / NULLIF(
     (
-      by_view.n_of_sessions_count_view_90d - COALESCE(ordered_1_by_customer.joins_of_sessions_count_view_90d, 0)
+      by_view_lately.n_of_sessions_count_view_90d - COALESCE(ordered_1_by_customer.joins_of_sessions_count_view_90d, 0)
     ),
     0
   ) / 60000000 AS sessions_length_view_90d,
-  CAST(by_view.n_of_sessions_count_view_90d AS DOUBLE) / NULLIF(
+  CAST(by_view_lately.n_of_sessions_count_view_90d AS DOUBLE) / NULLIF(
     (
-      by_view.n_of_sessions_count_view_90d - COALESCE(ordered_1_by_customer.joins_of_sessions_count_view_90d, 0)
+      by_view_lately.n_of_sessions_count_view_90d - COALESCE(ordered_1_by_customer.joins_of_sessions_count_view_90d, 0)
     ),
     0
   ) AS sessions_events_view_90d,
@@ -137,7 +137,7 @@ SELECT
 FROM by_customer
 LEFT JOIN ordered_1_by_customer
   USING (customer_id, as_of)
-LEFT JOIN by_view
+LEFT JOIN by_view_lately
   USING (customer_id, as_of)
 LEFT JOIN ordered_2_by_customer
   USING (customer_id, as_of)

@@ -36,7 +36,7 @@ WITH events AS (
   GROUP BY
     customer_id,
     as_of
-), by_customer_with_amount AS (
+), by_customer_with_amount_lately AS (
   SELECT
     customer_id,
     as_of,
@@ -50,7 +50,7 @@ WITH events AS (
     ) AS squares_of_std_amount_30d
   FROM history
   WHERE
-    NOT "exact_amount" IS NULL
+    NOT "exact_amount" IS NULL AND age_us <= 2592000000000
   GROUP BY
     customer_id,
     as_of
@@ -60,18 +60,18 @@ SELECT
   by_customer.as_of AS as_of,
   SQRT(
     CAST((
-      by_customer_with_amount.n_of_std_amount_30d * by_customer_with_amount.squares_of_std_amount_30d - by_customer_with_amount.sum_of_std_amount_30d * by_customer_with_amount.sum_of_std_amount_30d
+      by_customer_with_amount_lately.n_of_std_amount_30d * by_customer_with_amount_lately.squares_of_std_amount_30d - by_customer_with_amount_lately.sum_of_std_amount_30d * by_customer_with_amount_lately.sum_of_std_amount_30d
     ) AS DOUBLE) / NULLIF(
       (
-        CAST(by_customer_with_amount.n_of_std_amount_30d AS DOUBLE) * (
-          by_customer_with_amount.n_of_std_amount_30d - 1
+        CAST(by_customer_with_amount_lately.n_of_std_amount_30d AS DOUBLE) * (
+          by_customer_with_amount_lately.n_of_std_amount_30d - 1
         )
       ),
       0
     )
   ) AS std_amount_30d
 FROM by_customer
-LEFT JOIN by_customer_with_amount
+LEFT JOIN by_customer_with_amount_lately
   USING (customer_id, as_of)
 ORDER BY
   by_customer.customer_id,

@@ -37,10 +37,22 @@ WITH events AS (
   GROUP BY
     customer_id,
     as_of
+), by_purchase AS (
+  SELECT
+    customer_id,
+    as_of,
+    MIN(age_us) AS of_streak_current_by_7d_purchase
+  FROM history
+  WHERE
+    "event_type_code" = 1
+  GROUP BY
+    customer_id,
+    as_of
 ), runs_1_periods AS (
   SELECT
     customer_id,
     as_of,
+    age_us,
     (
       (
         age_us - 1
@@ -60,7 +72,7 @@ WITH events AS (
     as_of,
     period,
     previous_period,
-    LAG(period) OVER (PARTITION BY customer_id, as_of ORDER BY period DESC) AS start_before
+    LAG(period) OVER (PARTITION BY customer_id, as_of ORDER BY age_us DESC) AS start_before
   FROM runs_1_periods
   WHERE
     previous_period IS NULL OR previous_period > period + 1
@@ -76,21 +88,11 @@ WITH events AS (
   GROUP BY
     customer_id,
     as_of
-), by_purchase AS (
-  SELECT
-    customer_id,
-    as_of,
-    MIN(age_us) AS of_streak_current_by_7d_purchase
-  FROM history
-  WHERE
-    "event_type_code" = 1
-  GROUP BY
-    customer_id,
-    as_of
 ), runs_2_periods AS (
   SELECT
     customer_id,
     as_of,
+    age_us,
     (
       (
         age_us - 1
@@ -108,7 +110,7 @@ WITH events AS (
     as_of,
     period,
     previous_period,
-    LAG(period) OVER (PARTITION BY customer_id, as_of ORDER BY period DESC) AS start_before
+    LAG(period) OVER (PARTITION BY customer_id, as_of ORDER BY age_us DESC) AS start_before
   FROM runs_2_periods
   WHERE
     previous_period IS NULL OR previous_period > period + 1

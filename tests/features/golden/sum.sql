@@ -53,14 +53,14 @@ WITH events AS (
   GROUP BY
     customer_id,
     as_of
-), by_purchase_or_view AS (
+), by_purchase_or_view_lately AS (
   SELECT
     customer_id,
     as_of,
     SUM(CASE WHEN age_us <= 4838400000000 THEN "exact_quantity" END) AS sum_quantity_purchase_or_view_8w
   FROM history
   WHERE
-    "event_type_code" IN (1, 2)
+    "event_type_code" IN (1, 2) AND age_us <= 4838400000000
   GROUP BY
     customer_id,
     as_of
@@ -69,11 +69,11 @@ SELECT
   by_customer.customer_id,
   by_customer.as_of AS as_of,
   CAST(COALESCE(by_customer_with_amount.sum_amount, 0) AS DOUBLE) AS sum_amount,
-  CAST(COALESCE(by_purchase_or_view.sum_quantity_purchase_or_view_8w, 0) AS DOUBLE) AS sum_quantity_purchase_or_view_8w
+  CAST(COALESCE(by_purchase_or_view_lately.sum_quantity_purchase_or_view_8w, 0) AS DOUBLE) AS sum_quantity_purchase_or_view_8w
 FROM by_customer
 LEFT JOIN by_customer_with_amount
   USING (customer_id, as_of)
-LEFT JOIN by_purchase_or_view
+LEFT JOIN by_purchase_or_view_lately
   USING (customer_id, as_of)
 ORDER BY
   by_customer.customer_id,

@@ -41,7 +41,15 @@ WITH events AS (
     customer_id,
     as_of,
     COUNT(CASE WHEN "weekday" IN (5, 6) THEN 1 END) AS n_of_weekday_share_saturday_or_sunday,
-    COUNT(*) AS of_weekday_share_saturday_or_sunday,
+    COUNT(*) AS of_weekday_share_saturday_or_sunday
+  FROM history
+  GROUP BY
+    customer_id,
+    as_of
+), by_customer_lately AS (
+  SELECT
+    customer_id,
+    as_of,
     COUNT(
       CASE
         WHEN age_us <= 7776000000000 AND "weekday_europe_berlin_99f0b5" IN (0)
@@ -50,6 +58,8 @@ WITH events AS (
     ) AS n_of_weekday_share_monday_europe_berlin_90d,
     COUNT(CASE WHEN age_us <= 7776000000000 THEN 1 END) AS of_weekday_share_monday_europe_berlin_90d
   FROM history
+  WHERE
+    age_us <= 7776000000000
   GROUP BY
     customer_id,
     as_of
@@ -58,8 +68,10 @@ SELECT
   by_customer.customer_id,
   by_customer.as_of AS as_of,
   CAST(by_customer.n_of_weekday_share_saturday_or_sunday AS DOUBLE) / NULLIF(by_customer.of_weekday_share_saturday_or_sunday, 0) AS weekday_share_saturday_or_sunday,
-  CAST(by_customer.n_of_weekday_share_monday_europe_berlin_90d AS DOUBLE) / NULLIF(by_customer.of_weekday_share_monday_europe_berlin_90d, 0) AS weekday_share_monday_europe_berlin_90d
+  CAST(by_customer_lately.n_of_weekday_share_monday_europe_berlin_90d AS DOUBLE) / NULLIF(by_customer_lately.of_weekday_share_monday_europe_berlin_90d, 0) AS weekday_share_monday_europe_berlin_90d
 FROM by_customer
+LEFT JOIN by_customer_lately
+  USING (customer_id, as_of)
 ORDER BY
   by_customer.customer_id,
   by_customer.as_of
