@@ -131,6 +131,8 @@ estimators = [
         "LifetimeValueRegressor",
         "BehaviourSegmenter",
         "RFMSegmenter",
+        "BGNBD",
+        "GammaGamma",
         "Popularity",
         "ALS",
     )

@@ -52,6 +52,8 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "features.cutoffs": ("cutoffs",),
     "features.datasets": ("Dataset", "build_dataset", "build_features"),
     "features.outputs": ("categories_of",),
+    "models.btyd.beta_geometric": ("BGNBD",),
+    "models.btyd.gamma_gamma": ("GammaGamma",),
     "models.churn": ("ChurnClassifier",),
     "models.value": ("LifetimeValueRegressor",),
     "models.segments": ("BehaviourSegmenter", "RFMSegmenter"),

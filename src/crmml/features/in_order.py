@@ -19,11 +19,8 @@ def sorted_by_customer_and_time(query: exp.Select) -> exp.Select:
 
 def is_in_order(table: str) -> exp.Select:
     """Whether a table is read in that order: one row, one column `in_order`."""
-    look = exp.Window
-    before = exp.select(
-        *ORDER,
-        *(exp.alias_(look(this=exp.Lag(this=column(name))), f"{name}_before") for name in ORDER),
-    ).from_(exp.to_identifier(table))
+    looks = (exp.alias_(exp.Window(this=exp.Lag(this=column(name))), f"{name}_before") for name in ORDER)
+    before = exp.select(*ORDER, *looks).from_(table)
     customer, time = (column(name) for name in ORDER)
     earlier = exp.and_(
         exp.EQ(this=column("customer_id_before"), expression=customer),
