@@ -1,0 +1,47 @@
+"""The figures that the papers publish, and those that others found with more digits, on the same data."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import crmml as cm
+from tests.models.btyd.made import cdnow, cdnow_raw
+
+pytestmark = pytest.mark.real
+
+
+def assert_is(model: Any, published: dict[str, float], log_likelihood: float, *, within: float = 0.01) -> None:
+    assert model.convergence_.converged
+    found = {name: getattr(model, f"{name}_") for name in published}
+    assert found == pytest.approx(published, rel=1e-3)
+    assert model.log_likelihood_ == pytest.approx(log_likelihood, abs=within)
+
+
+def test_bg_nbd_from_the_log(shared_data: Path) -> None:
+    model = cm.BGNBD().fit(cdnow_raw(shared_data))
+    assert_is(model, {"r": 0.2425945, "alpha": 4.41360, "a": 0.79292, "b": 2.42591}, -9582.4292)
+
+
+def test_bg_nbd_from_the_summary(shared_data: Path) -> None:
+    model = cm.BGNBD().fit(cdnow(shared_data))
+    assert_is(model, {"r": 0.2426, "alpha": 4.4135, "a": 0.7929, "b": 2.4258}, -9582.4256)
+
+
+def test_gamma_gamma(shared_data: Path) -> None:
+    model = cm.GammaGamma().fit(cdnow(shared_data))
+    assert_is(model, {"p": 6.2488, "q": 3.7446, "gamma": 15.4478}, -4055.92)
+
+
+def correlation(model: Any, table: pd.DataFrame) -> float:
+    """Of expected with actual purchases in the 39 weeks that the fit did not see."""
+    return float(np.corrcoef(model.expected_purchases(table, 39.0), table["x_star"])[0, 1])
+
+
+def test_bg_nbd_foresees_the_holdout_as_published(shared_data: Path) -> None:
+    table = cdnow_raw(shared_data)
+    assert table["x"].sum() == 2_457
+    assert table["x_star"].sum() == 1_882
+    assert correlation(cm.BGNBD().fit(table), table) == pytest.approx(0.6256, abs=0.0005)
