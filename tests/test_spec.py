@@ -132,6 +132,8 @@ estimators = [
         "BehaviourSegmenter",
         "RFMSegmenter",
         "BGNBD",
+        "MBGNBD",
+        "ParetoNBD",
         "GammaGamma",
         "Popularity",
         "ALS",

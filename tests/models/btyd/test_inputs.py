@@ -124,6 +124,9 @@ def test_customers_seen_on_one_day_only_say_nothing() -> None:
         (cm.BGNBD(), pd.DataFrame({"x": [0] * 5, "t_x": [0.0] * 5, "T": [1.0, 5, 6, 7, 9]})),  # nobody came back
         (cm.BGNBD(), GOOD.head(1)),  # one customer
         (cm.BGNBD(), pd.DataFrame({"x": [3] * 9, "t_x": [8.0] * 9, "T": [9.0] * 9})),  # all alike
+        (cm.MBGNBD(), pd.DataFrame({"x": [0] * 5, "t_x": [0.0] * 5, "T": [1.0, 5, 6, 7, 9]})),
+        (cm.ParetoNBD(), pd.DataFrame({"x": [0] * 5, "t_x": [0.0] * 5, "T": [1.0, 5, 6, 7, 9]})),
+        (cm.ParetoNBD(), GOOD.head(1)),
         (cm.GammaGamma(), pd.DataFrame({"x": [2], "m_x": [9.0]})),
         (cm.GammaGamma(), pd.DataFrame({"x": [2, 3, 4], "m_x": [9.0, 9.0, 9.0]})),
     ],

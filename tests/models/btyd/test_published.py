@@ -30,6 +30,18 @@ def test_bg_nbd_from_the_summary(shared_data: Path) -> None:
     assert_is(model, {"r": 0.2426, "alpha": 4.4135, "a": 0.7929, "b": 2.4258}, -9582.4256)
 
 
+def test_mbg_nbd(shared_data: Path) -> None:
+    model = cm.MBGNBD().fit(cdnow(shared_data))
+    assert_is(model, {"r": 0.525, "alpha": 6.183, "a": 0.891, "b": 1.614}, -9582.133)
+
+
+def test_pareto_nbd_with_its_standard_errors(shared_data: Path) -> None:
+    model = cm.ParetoNBD().fit(cdnow_raw(shared_data))
+    assert_is(model, {"r": 0.553, "alpha": 10.578, "s": 0.606, "beta": 11.669}, -9594.9762)
+    errors = {"r": 0.0476, "alpha": 0.8427, "s": 0.1873, "beta": 6.211}
+    assert model.standard_errors_ == pytest.approx(errors, rel=2e-3)
+
+
 def test_gamma_gamma(shared_data: Path) -> None:
     model = cm.GammaGamma().fit(cdnow(shared_data))
     assert_is(model, {"p": 6.2488, "q": 3.7446, "gamma": 15.4478}, -4055.92)
@@ -45,3 +57,8 @@ def test_bg_nbd_foresees_the_holdout_as_published(shared_data: Path) -> None:
     assert table["x"].sum() == 2_457
     assert table["x_star"].sum() == 1_882
     assert correlation(cm.BGNBD().fit(table), table) == pytest.approx(0.6256, abs=0.0005)
+
+
+def test_pareto_nbd_foresees_the_holdout_as_published(shared_data: Path) -> None:
+    table = cdnow_raw(shared_data)
+    assert correlation(cm.ParetoNBD().fit(table), table) == pytest.approx(0.6302, abs=0.0005)
