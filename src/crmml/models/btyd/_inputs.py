@@ -150,3 +150,18 @@ def checked_parameters(parameters: Mapping[str, float], names: tuple[str, ...], 
         if not np.isfinite(value) or value <= 0:
             raise ConfigError(f"{where}: {name}={value!r} must be a finite number above 0. Use {name}=1.0.")
     return {name: float(parameters[name]) for name in names}
+
+
+def periods(value: Any, name: str, where: str) -> float:
+    """A whole number of periods, 0 or more, such as a horizon in discrete time."""
+    if not_negative(value, name, where) != np.floor(value):
+        raise ConfigError(f"{where}: {name}={value!r} must be a whole number of periods. Use {name}={int(value) + 1}.")
+    return float(value)
+
+
+def counts(values: Any, name: str, where: str) -> Floats:
+    """A list of whole numbers of 0 or more, such as periods, shape (customers,)."""
+    array = lengths(values, name, where)
+    if (array != np.floor(array)).any():
+        raise DataError(f"{where}: {name} must hold whole numbers, such as {name}=[1, 3].")
+    return array

@@ -54,3 +54,23 @@ def mean_over_beta(function: Callable[[Floats, slice], Floats], a: Floats, b: Fl
         heavy = weights * density
         means[part] = (heavy * values).sum(axis=0) / heavy.sum(axis=0)
     return means
+
+
+def mean_periods(a: Floats, b: Floats, horizon: float) -> Floats:
+    """The expected number of whole periods, of the next `horizon`, that a customer stays, shape (rows,).
+
+    The customer leaves before each period with probability p ~ Beta(a, b): the mean of the sum of (1 - p)^k, k from
+    1 to the horizon.
+
+    >>> one = np.array([1.0])
+    >>> bool(np.isclose(mean_periods(one, one, 2.0)[0], 1 / 2 + 1 / 3))  # means of 1 - p and (1 - p)^2
+    True
+    """
+
+    def periods(p: Floats, _: slice) -> Floats:
+        # (1 - p) (1 - (1 - p)^h) / p, and h where p is nothing
+        inside = np.clip(p, 1e-300, 1.0 - 1e-16)
+        values: Floats = (1.0 - p) * -np.expm1(horizon * np.log1p(-inside)) / inside
+        return values
+
+    return mean_over_beta(periods, a, b)

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from crmml.errors import DataError
 from crmml.models._base import Floats
 from crmml.models.btyd._fitting import Objective
-from crmml.models.btyd._inputs import Rows, Rule, lengths, read_rows, whole
+from crmml.models.btyd._inputs import Rows, Rule, counts, read_rows, whole
 from crmml.models.btyd._model import BuyTillYouDie
 
 
@@ -100,14 +100,12 @@ such customers out: X[X['m_x'] > 0].
         """
         check_is_fitted(self)
         where = f"{type(self).__name__}.simulate"
-        counts = lengths(x, "x", where)
-        if (counts != np.floor(counts)).any():
-            raise DataError(f"{where}: x must hold whole numbers, such as x=[1, 3].")
-        rate = rng.gamma(self.q_, 1.0 / self.gamma_, len(counts))
-        some = counts > 0
-        total = np.zeros(len(counts))
-        total[some] = rng.gamma(self.p_ * counts[some]) / rate[some]
-        return pd.DataFrame({"x": counts, "m_x": total / np.maximum(counts, 1.0), "mean": self.p_ / rate})
+        bought = counts(x, "x", where)
+        rate = rng.gamma(self.q_, 1.0 / self.gamma_, len(bought))
+        some = bought > 0
+        total = np.zeros(len(bought))
+        total[some] = rng.gamma(self.p_ * bought[some]) / rate[some]
+        return pd.DataFrame({"x": bought, "m_x": total / np.maximum(bought, 1.0), "mean": self.p_ / rate})
 
     def _read(self, X: Any, where: str) -> Rows:
         if isinstance(X, pd.DataFrame) and {"x", "m_x"} <= set(X.columns):
@@ -134,7 +132,7 @@ such customers out: X[X['m_x'] > 0].
 
     def _objective(self, rows: Rows, weights: Floats) -> Objective:
         levels, level = np.unique(rows["x"], return_inverse=True)
-        counts = np.bincount(level, weights=weights)
+        sizes = np.bincount(level, weights=weights)
         n, x, total = weights, rows["x"], rows["x"] * rows["m_x"]
         fixed = -float((n * np.log(rows["m_x"])).sum())
 
@@ -146,12 +144,12 @@ such customers out: X[X['m_x'] > 0].
             fraction = 1.0 / (gamma + total)
             heavy = (n * x * share).sum()
             light = (n * (share + np.log(total))).sum()
-            value = counts @ (gammaln(shapes + q) - gammaln(shapes) - gammaln(q))
-            value += counts.sum() * q * np.log(gamma) - p * heavy - q * light + fixed
+            value = sizes @ (gammaln(shapes + q) - gammaln(shapes) - gammaln(q))
+            value += sizes.sum() * q * np.log(gamma) - p * heavy - q * light + fixed
             slope = [
-                counts @ (levels * (above - digamma(shapes))) - heavy,
-                counts @ (above - digamma(q)) + counts.sum() * np.log(gamma) - light,
-                counts.sum() * q / gamma - (n * (p * x + q) * fraction).sum(),
+                sizes @ (levels * (above - digamma(shapes))) - heavy,
+                sizes @ (above - digamma(q)) + sizes.sum() * np.log(gamma) - light,
+                sizes.sum() * q / gamma - (n * (p * x + q) * fraction).sum(),
             ]
             return float(value), np.array(slope) * np.array([p, q, gamma])
 
