@@ -135,6 +135,8 @@ estimators = [
         "MBGNBD",
         "ParetoNBD",
         "GammaGamma",
+        "ShiftedBetaGeometric",
+        "BetaGeometricBetaBinomial",
         "Popularity",
         "ALS",
     )

@@ -53,6 +53,8 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "features.datasets": ("Dataset", "build_dataset", "build_features"),
     "features.outputs": ("categories_of",),
     "models.btyd.beta_geometric": ("BGNBD", "MBGNBD"),
+    "models.btyd.contractual": ("ShiftedBetaGeometric",),
+    "models.btyd.discrete": ("BetaGeometricBetaBinomial",),
     "models.btyd.gamma_gamma": ("GammaGamma",),
     "models.btyd.pareto": ("ParetoNBD",),
     "models.churn": ("ChurnClassifier",),

@@ -86,6 +86,8 @@ from crmml.jobs.select import select_features as select_features
 from crmml.jobs.tracking import track as track
 from crmml.jobs.train import train as train
 from crmml.models.btyd.beta_geometric import BGNBD as BGNBD, MBGNBD as MBGNBD
+from crmml.models.btyd.contractual import ShiftedBetaGeometric as ShiftedBetaGeometric
+from crmml.models.btyd.discrete import BetaGeometricBetaBinomial as BetaGeometricBetaBinomial
 from crmml.models.btyd.gamma_gamma import GammaGamma as GammaGamma
 from crmml.models.btyd.pareto import ParetoNBD as ParetoNBD
 from crmml.models.churn import ChurnClassifier as ChurnClassifier

@@ -45,7 +45,7 @@ class ShiftedBetaGeometric(BuyTillYouDie):
     >>> round(model.alpha_, 3), round(model.beta_, 3), round(model.log_likelihood_, 1)
     (0.668, 3.806, -1611.2)
     >>> model.survival([7, 12]).round(3).tolist()
-    [0.489, 0.377]
+    [0.489, 0.378]
     >>> customers = pd.DataFrame({"t": [0, 7, 3], "churned": [0, 0, 1]})
     >>> model.p_renews(customers, horizon=1).round(3).tolist()
     [0.851, 0.942, 0.0]

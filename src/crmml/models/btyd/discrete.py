@@ -47,7 +47,7 @@ class BetaGeometricBetaBinomial(BuyTillYouDie):
     >>> truth.p_alive(every_year_and_long_ago).round(2).tolist()
     [0.93, 0.07]
     >>> truth.expected_purchases(every_year_and_long_ago, horizon=5).round(2).tolist()
-    [3.75, 0.14]
+    [3.75, 0.12]
     """
 
     _names: ClassVar[tuple[str, ...]] = ("alpha", "beta", "gamma", "delta")
