@@ -16,9 +16,10 @@ from crmml.models._state import StateReader
 from crmml.models.btyd._fitting import Convergence, Maximum, Objective, Search
 from crmml.models.btyd._inputs import Rows, Rule, checked_parameters, merged, read_rows, read_weights
 
-# Above this many rows the search begins on a tenth or less of them: near the maximum few evaluations are left.
+# Above this many rows the search begins on a part of them: near the maximum few evaluations are left.
 _LARGE = 40_000
 _PILOT = 10_000
+_PILOT_SHARE = 1 / 40
 
 
 class BuyTillYouDie(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
@@ -191,7 +192,7 @@ class BuyTillYouDie(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         count = len(weights)
         if count <= _LARGE:
             return self._run(rows, weights, start, near=False)
-        few: Ints = np.arange(0, count, count // _PILOT)
+        few: Ints = np.arange(0, count, count // max(_PILOT, int(count * _PILOT_SHARE)))
         pilot = self._run({name: values[few] for name, values in rows.items()}, weights[few], start, near=False)
         near = pilot.report.converged
         return self._run(rows, weights, pilot.point if near else start, near=near)
