@@ -118,7 +118,7 @@ class Search:
         vague = inside & ~(errors < _VAGUE)
         if not inside.all():
             far = [f"{name}_" for name, fine in zip(self._names, inside, strict=True) if not fine]
-            why = f"the likelihood rises for ever as {' and '.join(far)} runs to its limit"
+            why = f"the likelihood rises for ever towards a limit of {' and '.join(far)}"
         elif vague.any() or np.isnan(gap):
             loose = [f"{name}_" for name, wide in zip(self._names, vague, strict=True) if wide]
             why = f"the data do not determine {' and '.join(loose) or 'the parameters'}"

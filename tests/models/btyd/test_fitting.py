@@ -1,0 +1,89 @@
+"""The search finds maxima and says how sure they are; mutants of the lines that would lie quietly."""
+
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.integrate import quad
+
+import crmml as cm
+from crmml.models.btyd import _fitting, _inputs, _model, beta_geometric, pareto
+from tests.models.mutants import dies
+
+
+def standard_errors_are_those_of_the_inverse(module: ModuleType) -> None:
+    # A log-likelihood that is a normal density: its covariance is known. Two parameters, correlated .8.
+    covariance = np.array([[0.04, 0.8 * 0.2 * 0.5], [0.8 * 0.2 * 0.5, 0.25]])
+    precision, top = np.linalg.inv(covariance), np.array([1.0, -2.0])
+
+    def objective(point: np.ndarray) -> tuple[float, np.ndarray]:  # type: ignore[type-arg]
+        off = point - top
+        return float(-off @ precision @ off / 2), -precision @ off
+
+    found = module.Search(objective, ("a", "b"), customers=1.0, max_iter=100).run(np.zeros(2))
+    assert found.report.converged
+    assert found.point == pytest.approx(top, abs=1e-3)
+    assert found.errors == pytest.approx([0.2, 0.5], rel=1e-4)
+
+
+def test_mutant_that_forgets_correlation_dies(tmp_path: Path) -> None:
+    old, new = "np.sqrt(np.diag(np.linalg.inv(inner)))", "1.0 / np.sqrt(np.diag(inner))"
+    dies(standard_errors_are_those_of_the_inverse, _fitting, old, new, tmp_path)
+
+
+def merging_keeps_weights(module: ModuleType) -> None:
+    _, counts = module.merged({"x": np.array([1.0, 1.0, 1.0, 2.0])}, np.array([3.0, 1.0, 2.0, 5.0]))
+    assert counts.tolist() == [3 + 1 + 2, 5]
+
+
+def test_mutant_that_counts_rows_instead_of_customers_dies(tmp_path: Path) -> None:
+    dies(merging_keeps_weights, _inputs, "np.bincount(keys, weights=weights)", "np.bincount(keys)", tmp_path)
+
+
+def silence_counts_by_the_rate(module: ModuleType) -> None:
+    model = module.BGNBD.from_parameters({"r": 1.0, "alpha": 5.0, "a": 1.0, "b": 2.0})
+    # x = 3, silent from 10 to 25: odds of having stopped a / (b + 2) (30 / 15)^(1 + 3) = 4, so 1 in 5 is alive.
+    said = model.p_alive(pd.DataFrame({"x": [3], "t_x": [10.0], "T": [25.0]}))
+    assert said[0] == pytest.approx(1 / 5)
+
+
+def test_mutant_that_forgets_the_purchases_in_the_rate_dies(tmp_path: Path) -> None:
+    old, new = "odds = chance + (self.r_ + x) *", "odds = chance + self.r_ *"
+    dies(silence_counts_by_the_rate, beta_geometric, old, new, tmp_path)
+
+
+def integral_holds_for_either_scale(module: ModuleType) -> None:
+    for alpha, beta in ((2.0, 9.0), (9.0, 2.0)):
+        curve = module._Curve(np.array([3.0]), 1.5, np.array([alpha]), np.array([beta]))
+        found = module._silence(curve, np.array([30.0])).plain[0]
+        expected, _ = quad(
+            lambda u, a=alpha, b=beta: (1 + u / a) ** -3.0 * (1 + u / b) ** -1.5 / (b + u), 0, 30, epsrel=1e-11
+        )
+        assert found == pytest.approx(expected, rel=1e-8)
+
+
+def test_mutant_that_forgets_the_change_of_variable_dies(tmp_path: Path) -> None:
+    old, new = "np.where(by_beta, 1.0, at_small / at_large)", "np.where(by_beta, 1.0, 1.0)"
+    dies(integral_holds_for_either_scale, pareto, old, new, tmp_path)
+
+
+@pytest.mark.parametrize("model", [cm.BGNBD, cm.GammaGamma])
+def test_a_search_that_begins_on_a_part_ends_where_the_whole_says(
+    model: type[cm.BGNBD] | type[cm.GammaGamma], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    if model is cm.BGNBD:
+        known = cm.BGNBD.from_parameters({"r": 0.5, "alpha": 6.0, "a": 0.8, "b": 2.5})
+        table = known.simulate(rng.uniform(20, 40, 60_000), rng)
+    else:
+        table = cm.GammaGamma.from_parameters({"p": 6.0, "q": 4.0, "gamma": 15.0}).simulate(np.full(60_000, 3), rng)
+    part = model().fit(table)
+    monkeypatch.setattr(_model, "_LARGE", 10**9)
+    whole = model().fit(table)
+    assert part.convergence_.converged
+    assert part.log_likelihood_ == pytest.approx(whole.log_likelihood_, abs=1e-5)
+    for name, error in whole.standard_errors_.items():
+        assert abs(getattr(part, f"{name}_") - getattr(whole, f"{name}_")) < 0.01 * error
+        assert part.standard_errors_[name] == pytest.approx(error, rel=1e-2)
