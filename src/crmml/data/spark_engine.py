@@ -110,8 +110,6 @@ class SparkEngine:
 Use SparkEngine(SparkSession.builder.getOrCreate()).
     """
 
-    dialect = DIALECT
-
     def __init__(self, session: Any) -> None:
         try:
             import pyspark  # noqa: F401  (only whether it is there)

@@ -76,9 +76,10 @@ def plus(left: exp.Expr, right: int) -> exp.Expr:
     return exp.Add(this=left, expression=number(right))
 
 
-def falling(name: str) -> exp.Order:
-    """`ORDER BY name DESC`."""
-    return exp.Order(expressions=[exp.Ordered(this=column(name), desc=True)])
+def oldest_first(function: exp.Expr, keys: list[exp.Expr]) -> exp.Window:
+    """`function` over the events of each of `keys` in order of time."""
+    order = exp.Order(expressions=[exp.Ordered(this=column(AGE), desc=True)])
+    return exp.Window(this=function, partition_by=keys, order=order)
 
 
 def times(left: exp.Expr, right: exp.Expr) -> exp.Expr:

@@ -6,7 +6,7 @@ no partition and no sort, only that the row before is of the same customer; Duck
 
 from sqlglot import exp
 
-from crmml.features.expressions import AGE, case, column, falling
+from crmml.features.expressions import case, column, oldest_first
 from crmml.features.plan import AT, HISTORY
 
 ORDER = ("customer_id", AT)
@@ -61,8 +61,4 @@ def _row_by_row(query: exp.Select) -> bool:
 
 
 def _looks_back(window: exp.Window) -> bool:
-    return (
-        isinstance(window.this, exp.Lag)
-        and window.args.get("partition_by") == [column("customer_id")]
-        and window.args.get("order") == falling(AGE)
-    )
+    return isinstance(window.this, exp.Lag) and window == oldest_first(window.this.copy(), [column("customer_id")])

@@ -14,10 +14,10 @@ from crmml.features.expressions import (
     case,
     column,
     count,
-    falling,
     group,
     minus,
     number,
+    oldest_first,
     window_of,
     within,
 )
@@ -204,14 +204,16 @@ class Ordered:
 
     def before(self, value: exp.Column) -> exp.Column:
         """The same column at the event before, in the whole history of the filter."""
-        self._columns[f"previous_{value.name}"] = self._over(exp.Lag(this=value.copy()))
+        self._columns[f"previous_{value.name}"] = oldest_first(exp.Lag(this=value.copy()), self._plan.keys)
         return name_of(f"previous_{value.name}")
 
     def earlier_age(self, nth: int) -> exp.Column:
         """The age of the `nth` event before; NULL where there are fewer."""
         if nth == 1:
             return column("previous_us")
-        self._columns[f"earlier_{nth}_us"] = self._over(exp.Lag(this=column(AGE), offset=number(nth)))
+        self._columns[f"earlier_{nth}_us"] = oldest_first(
+            exp.Lag(this=column(AGE), offset=number(nth)), self._plan.keys
+        )
         return name_of(f"earlier_{nth}_us")
 
     def per_customer(self, aggregate: exp.Expr, name: str) -> exp.Column:
@@ -219,7 +221,7 @@ class Ordered:
         return self._aggregates.add(aggregate, name)
 
     def steps(self) -> Iterable[Step]:
-        previous = exp.alias_(self._over(exp.Lag(this=column(AGE))), "previous_us")
+        previous = exp.alias_(oldest_first(exp.Lag(this=column(AGE)), self._plan.keys), "previous_us")
         others = (
             exp.alias_(value.copy(), exp.to_identifier(name, quoted=True))
             if isinstance(value, exp.Window)
@@ -230,9 +232,6 @@ class Ordered:
         conditions = self._plan.conditions(self._filter, self._reach.get(self._filter))
         yield Step(self._name, ordered.where(*conditions) if conditions else ordered)
         yield Step(self.side, group(self._name, self._plan.keys, self._aggregates.selected()))
-
-    def _over(self, function: exp.Expr) -> exp.Window:
-        return exp.Window(this=function, partition_by=self._plan.keys, order=falling(AGE))
 
 
 class Ends:

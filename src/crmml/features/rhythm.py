@@ -22,11 +22,11 @@ from crmml.features.expressions import (
     column,
     count,
     deviation,
-    falling,
     group,
     in_days,
     minus,
     number,
+    oldest_first,
     or_zero,
     plus,
     ratio,
@@ -348,7 +348,7 @@ class Runs:
 
     def steps(self) -> Iterable[Step]:
         keys = self._plan.keys
-        before = exp.Window(this=exp.Lag(this=column(AGE)), partition_by=keys, order=falling(AGE))
+        before = oldest_first(exp.Lag(this=column(AGE)), keys)
         periods = exp.select(
             *keys,
             column(AGE),
@@ -357,7 +357,7 @@ class Runs:
         ).from_(HISTORY)
         yield Step(f"{self._name}_periods", periods.where(*self._conditions))
         far = exp.GT(this=column("previous_period"), expression=plus(column("period"), 1))
-        start_before = exp.Window(this=exp.Lag(this=column("period")), partition_by=keys, order=falling(AGE))
+        start_before = oldest_first(exp.Lag(this=column("period")), keys)
         starts = exp.select(*keys, "period", "previous_period", exp.alias_(start_before, "start_before")).from_(
             f"{self._name}_periods"
         )
