@@ -103,27 +103,29 @@ class TableEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships
             raise SchemaError(f"{where}: {error}") from error
         return checked if isinstance(checked, tuple) else (checked, None)
 
-    def _check_parameters(self, **rules: str) -> None:
-        """Refuse a parameter that breaks its rule: "whole >= 2", "number > 0", "share" (0 < x <= 1)."""
-        defaults = type(self)().get_params()
-        for name, rule in rules.items():
-            value = getattr(self, name)
-            if not _obeys(value, rule):
-                raise ConfigError(
-                    f"{type(self).__name__}: {name}={value!r} must be {_RULES[rule]}. "
-                    f"Use {name}={defaults[name]!r}, the default."
-                )
-
 
 _RULES = {
     "whole >= 0": "a whole number, 0 or more",
     "whole >= 1": "a whole number, 1 or more",
     "whole >= 2": "a whole number, 2 or more",
+    "number >= 0": "a number, 0 or more",
     "number > 0": "a number above 0",
     "share": "a number above 0 and at most 1",
     "power": "a number above 1 and below 2",
     "threads": "a whole number of threads, 1 or more, or -1 for all cores",
 }
+
+
+def check_parameters(estimator: BaseEstimator, **rules: str) -> None:
+    """Refuse a parameter that breaks its rule: "whole >= 2", "number > 0", "share" (0 < x <= 1)."""
+    defaults = type(estimator)().get_params()
+    for name, rule in rules.items():
+        value = getattr(estimator, name)
+        if not _obeys(value, rule):
+            raise ConfigError(
+                f"{type(estimator).__name__}: {name}={value!r} must be {_RULES[rule]}. "
+                f"Use {name}={defaults[name]!r}, the default."
+            )
 
 
 def _obeys(value: Any, rule: str) -> bool:
@@ -135,7 +137,9 @@ def _obeys(value: Any, rule: str) -> bool:
     if rule.startswith("whole") or rule == "threads":
         least = 1 if rule == "threads" else int(rule[-1])
         return isinstance(value, Integral) and (number >= least or (rule == "threads" and number == -1))
-    return {"number > 0": number > 0, "share": 0 < number <= 1, "power": 1 < number < 2}[rule]
+    return {"number >= 0": number >= 0, "number > 0": number > 0, "share": 0 < number <= 1, "power": 1 < number < 2}[
+        rule
+    ]
 
 
 def _typed(error: ValueError, X: Any, where: str) -> ValueError:

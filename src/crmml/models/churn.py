@@ -9,7 +9,16 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted
 
 from crmml.errors import DataError
-from crmml.models._base import Bools, Floats, Ints, State, TableEstimator, customer_groups, label_array
+from crmml.models._base import (
+    Bools,
+    Floats,
+    Ints,
+    State,
+    TableEstimator,
+    check_parameters,
+    customer_groups,
+    label_array,
+)
 from crmml.models._folds import N_FOLDS, assign_folds, held_out
 from crmml.models._model_text import problem_of
 from crmml.models._platt import base_rate, fit_platt, sigmoid
@@ -94,7 +103,8 @@ class ChurnClassifier(ClassifierMixin, TableEstimator):  # type: ignore[misc]  #
             SchemaError: A column holds text or dates; `y` is in another order than `X`.
             DataError: An infinite value, a label that is missing, fewer or more than two classes.
         """
-        self._check_parameters(
+        check_parameters(
+            self,
             num_iterations="whole >= 1",
             num_leaves="whole >= 2",
             learning_rate="number > 0",

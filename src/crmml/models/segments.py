@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
 from crmml.errors import DataError, SchemaError
-from crmml.models._base import Floats, Ints, State
+from crmml.models._base import Floats, Ints, State, check_parameters
 from crmml.models._rfm_grid import SEGMENTS, positions_of, scores_of, thresholds
 from crmml.models._robust import RobustScaler, medians_by, nearest
 from crmml.models._segmenter import Segmenter
@@ -84,7 +84,7 @@ class RFMSegmenter(TransformerMixin, Segmenter):  # type: ignore[misc]  # scikit
             SchemaError: Fewer than two columns, or a column with text or dates.
             DataError: An infinite value, or no rows.
         """
-        self._check_parameters(n_bins="whole >= 2")
+        check_parameters(self, n_bins="whole >= 2")
         values, _ = self._check_fitting(X)
         if self.n_features_in_ < 2:
             raise SchemaError(
@@ -199,7 +199,7 @@ class BehaviourSegmenter(ClusterMixin, Segmenter):  # type: ignore[misc]  # scik
             SchemaError: A column with text or dates.
             DataError: An infinite value, or fewer different rows than segments.
         """
-        self._check_parameters(n_clusters="whole >= 1", random_state="whole >= 0")
+        check_parameters(self, n_clusters="whole >= 1", random_state="whole >= 0")
         values, _ = self._check_fitting(X)
         scaler = RobustScaler.learn(values)
         Z = scaler.apply(values)

@@ -7,7 +7,7 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from crmml.errors import ConfigError, DataError
-from crmml.models._base import Floats, Ints, State, TableEstimator, customer_groups
+from crmml.models._base import Floats, Ints, State, TableEstimator, check_parameters, customer_groups
 from crmml.models._folds import N_FOLDS, assign_folds, held_out
 from crmml.models._intervals import RatioIntervals
 from crmml.models._model_text import problem_of
@@ -100,7 +100,8 @@ class LifetimeValueRegressor(RegressorMixin, TableEstimator):  # type: ignore[mi
             SchemaError: A column holds text or dates; `y` is in another order than `X`.
             DataError: An infinite value, a spend that is missing.
         """
-        self._check_parameters(
+        check_parameters(
+            self,
             num_iterations="whole >= 1",
             num_leaves="whole >= 2",
             learning_rate="number > 0",

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from crmml.errors import ConfigError, DataError, SchemaError, did_you_mean
-from crmml.models._base import Bools, Floats, refuse_text
+from crmml.models._base import Bools, Floats, Ints, refuse_text
 
 Rows = dict[str, Floats]
 
@@ -100,28 +100,38 @@ def merged(rows: Rows, weights: Floats) -> tuple[Rows, Floats]:
     if not weights.all():
         kept = weights > 0
         rows, weights = {name: values[kept] for name, values in rows.items()}, weights[kept]
-    keys = np.zeros(len(weights), dtype=np.int64)
-    for values in rows.values():
-        codes, levels = pd.factorize(values)
-        if len(levels) > _WORTH_MERGING * len(weights) or len(weights) == 1:
-            return rows, weights
-        keys, known = pd.factorize(keys * len(levels) + codes)
-    if len(known) > _WORTH_MERGING * len(weights):
+    if len(weights) == 1:
         return rows, weights
-    first = np.empty(len(known), dtype=np.int64)
-    first[keys[::-1]] = np.arange(len(keys))[::-1]  # the last writer is the first row of its kind
-    return {name: values[first] for name, values in rows.items()}, np.bincount(keys, weights=weights).astype(np.float64)
+    found = _different(rows, at_most=_WORTH_MERGING * len(weights))
+    if found is None:
+        return rows, weights
+    fewer, kinds = found
+    return fewer, np.bincount(kinds, weights=weights).astype(np.float64)
 
 
 def each_different(rows: Rows, compute: Callable[[Rows], Floats]) -> Floats:
     """`compute` once per different row, spread back over all rows."""
-    keys = np.zeros(len(next(iter(rows.values()))), dtype=np.int64)
+    found = _different(rows, at_most=np.inf)
+    assert found is not None  # noqa: S101 (nothing is too many)
+    fewer, kinds = found
+    return compute(fewer)[kinds]
+
+
+def _different(rows: Rows, *, at_most: float) -> tuple[Rows, Ints] | None:
+    """The different rows, and for each row which of them it is; None as soon as there are more than `at_most`."""
+    kinds = np.zeros(len(next(iter(rows.values()))), dtype=np.int64)
+    count = 0
     for values in rows.values():
         codes, levels = pd.factorize(values)
-        keys, known = pd.factorize(keys * len(levels) + codes)
-    first = np.empty(len(known), dtype=np.int64)
-    first[keys[::-1]] = np.arange(len(keys))[::-1]
-    return compute({name: values[first] for name, values in rows.items()})[keys]
+        if len(levels) > at_most:
+            return None
+        kinds, known = pd.factorize(kinds * len(levels) + codes)
+        count = len(known)
+    if count > at_most:
+        return None
+    first = np.empty(count, dtype=np.int64)
+    first[kinds[::-1]] = np.arange(len(kinds))[::-1]  # the last writer is the first row of its kind
+    return {name: values[first] for name, values in rows.items()}, kinds
 
 
 def not_negative(value: Any, name: str, where: str) -> float:

@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Mapping
-from numbers import Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -10,8 +9,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from crmml.errors import ConfigError
-from crmml.models._base import Floats, Ints, State
+from crmml.models._base import Floats, Ints, State, check_parameters
 from crmml.models._state import StateReader
 from crmml.models.btyd._fitting import Convergence, Maximum, Objective, Search
 from crmml.models.btyd._inputs import Rows, Rule, checked_parameters, merged, read_rows, read_weights
@@ -70,7 +68,7 @@ class BuyTillYouDie(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
             sklearn.exceptions.ConvergenceWarning: The data do not determine the parameters; `convergence_` says why.
         """
         where = f"{type(self).__name__}.fit"
-        self._check_constructor()
+        check_parameters(self, penalty="number >= 0", max_iter="whole >= 1")
         rows = self._read(X, where)
         weights = read_weights(sample_weight, len(next(iter(rows.values()))), where)
         rows, weights = merged(*self._informative(rows, weights, where))
@@ -153,16 +151,10 @@ class BuyTillYouDie(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
     def _read(self, X: Any, where: str) -> Rows:
         return read_rows(X, self._columns, self._rules, where)
 
-    def _check_constructor(self) -> None:
-        name = type(self).__name__
-        penalty: Any = self.penalty
-        rounds: Any = self.max_iter
-        if isinstance(penalty, bool) or not isinstance(penalty, Real) or not 0 <= float(penalty) < np.inf:
-            raise ConfigError(f"{name}: penalty={penalty!r} must be a number, 0 or more. Use penalty=0.0, the default.")
-        if isinstance(rounds, bool) or not isinstance(rounds, int | np.integer) or rounds < 1:
-            raise ConfigError(
-                f"{name}: max_iter={rounds!r} must be a whole number, 1 or more. Use max_iter=500, the default."
-            )
+    def _customers(self, X: Any, method: str) -> Rows:
+        """The rows of `X` for a question to a fitted model."""
+        check_is_fitted(self)
+        return self._read(X, f"{type(self).__name__}.{method}")
 
     def _keep(self, parameters: Mapping[str, float]) -> None:
         for name, value in parameters.items():

@@ -98,7 +98,7 @@ class TransactionModel(BuyTillYouDie):
         """
         check_is_fitted(self)
         where = f"{type(self).__name__}.simulate"
-        observed, span = lengths(T, "T", where), not_negative(horizon, "horizon", where)
+        observed, span = lengths(T, "T", where), self._horizon(horizon, "simulate")
         x, t_x, alive, x_star = self._draw(observed, span, rng)
         return pd.DataFrame({"x": x, "t_x": t_x, "T": observed, "alive": alive, "x_star": x_star})
 
@@ -118,10 +118,6 @@ class TransactionModel(BuyTillYouDie):
     def _draw(self, observed: Floats, horizon: float, rng: np.random.Generator) -> tuple[Floats, Floats, Bools, Floats]:
         """`x`, `t_x`, `alive` and `x_star`, each shape (customers,)."""
         raise NotImplementedError
-
-    def _customers(self, X: Any, method: str) -> Rows:
-        check_is_fitted(self)
-        return self._read(X, f"{type(self).__name__}.{method}")
 
     def _horizon(self, horizon: float, method: str) -> float:
         return not_negative(horizon, "horizon", f"{type(self).__name__}.{method}")

@@ -133,7 +133,7 @@ class ShiftedBetaGeometric(BuyTillYouDie):
             ConfigError: A horizon that is no whole number of 0 or more.
             SchemaError, DataError: As `fit`.
         """
-        rows, ahead = self._customers(X, horizon, "p_renews")
+        rows, ahead = self._customers(X, "p_renews"), self._periods(horizon, "p_renews")
         there = np.exp(
             betaln(self.alpha_, self.beta_ + rows["t"] + ahead) - betaln(self.alpha_, self.beta_ + rows["t"])
         )
@@ -146,7 +146,7 @@ class ShiftedBetaGeometric(BuyTillYouDie):
             ConfigError: A horizon that is no whole number of 0 or more.
             SchemaError, DataError: As `fit`.
         """
-        rows, ahead = self._customers(X, horizon, "expected_renewals")
+        rows, ahead = self._customers(X, "expected_renewals"), self._periods(horizon, "expected_renewals")
 
         def stays(some: Rows) -> Floats:
             return mean_periods(np.full(len(some["t"]), self.alpha_), self.beta_ + some["t"], ahead)
@@ -171,10 +171,8 @@ class ShiftedBetaGeometric(BuyTillYouDie):
         leaves = rng.geometric(np.maximum(rng.beta(self.alpha_, self.beta_, len(most)), 1e-18)).astype(np.float64)
         return pd.DataFrame({"t": np.minimum(leaves, most), "churned": (leaves <= most).astype(np.int64)})
 
-    def _customers(self, X: Any, horizon: int, method: str) -> tuple[Rows, float]:
-        check_is_fitted(self)
-        where = f"{type(self).__name__}.{method}"
-        return self._read(X, where), periods(horizon, "horizon", where)
+    def _periods(self, horizon: int, method: str) -> float:
+        return periods(horizon, "horizon", f"{type(self).__name__}.{method}")
 
     def _informative(self, rows: Rows, weights: Floats, where: str) -> tuple[Rows, Floats]:
         if not (weights * rows["t"]).any():

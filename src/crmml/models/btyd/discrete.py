@@ -155,15 +155,11 @@ class BetaGeometricBetaBinomial(BuyTillYouDie):
         x_star = rng.binomial(later, buys).astype(np.float64)
         return pd.DataFrame({"x": x, "t_x": t_x, "n": seen, "alive": life > seen, "x_star": x_star})
 
-    def _customers(self, X: Any, method: str) -> Rows:
-        check_is_fitted(self)
-        return self._read(X, f"{type(self).__name__}.{method}")
-
     def _active(self, rows: Rows) -> Floats:
         """The probability of having been active up to period n."""
-        point = np.log([self.alpha_, self.beta_, self.gamma_, self.delta_])
-        terms = _Stories(rows)
-        return np.exp(terms.logs(*np.exp(point))[terms.alive] - terms.totals(*np.exp(point)))
+        stories = _Stories(rows)
+        logs = stories.logs(self.alpha_, self.beta_, self.gamma_, self.delta_)
+        return np.exp(logs[stories.alive] - stories.totals(logs))
 
     def _buys_if_active(self, rows: Rows, horizon: int) -> Floats:
         # No purchase: stopped before one of the periods, or active in all of them and bought in none.
@@ -193,8 +189,9 @@ class BetaGeometricBetaBinomial(BuyTillYouDie):
 
         def evaluate(point: Floats) -> tuple[float, Floats]:
             alpha, beta, gamma, delta = np.exp(point).tolist()
-            totals = stories.totals(alpha, beta, gamma, delta)
-            likely = np.exp(stories.logs(alpha, beta, gamma, delta) - totals[stories.row]) * weights[stories.row]
+            logs = stories.logs(alpha, beta, gamma, delta)
+            totals = stories.totals(logs)
+            likely = np.exp(logs - totals[stories.row]) * weights[stories.row]
             tables = (
                 digamma(shape + stories.whole) for shape in (alpha, beta, alpha + beta, gamma, delta, gamma + delta)
             )
@@ -239,8 +236,7 @@ class _Stories:
         stayed = three[self.stopped] + four[self.j] - other[self.j + self.stopped] - betaln(gamma, delta)
         return np.asarray(bought + stayed, dtype=np.float64)
 
-    def totals(self, alpha: float, beta: float, gamma: float, delta: float) -> Floats:
-        """The log-likelihood of each row, over all its stories, shape (rows,)."""
-        logs = self.logs(alpha, beta, gamma, delta)
+    def totals(self, logs: Floats) -> Floats:
+        """The log-likelihood of each row, over all its stories, from that of each story, shape (rows,)."""
         top = np.maximum.reduceat(logs, self.begins)
         return np.asarray(top + np.log(np.add.reduceat(np.exp(logs - top[self.row]), self.begins)), dtype=np.float64)

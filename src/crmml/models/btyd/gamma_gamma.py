@@ -76,8 +76,7 @@ such customers out: X[X['m_x'] > 0].
         Raises:
             SchemaError, DataError: As `fit`.
         """
-        check_is_fitted(self)
-        rows = self._read(X, f"{type(self).__name__}.expected_value")
+        rows = self._customers(X, "expected_value")
         left = self.p_ * rows["x"] + self.q_ - 1.0
         # gamma + m x over p x + q - 1, each divided by x + 1, so that nothing overflows
         per = 1.0 / (rows["x"] + 1.0)
