@@ -79,6 +79,7 @@ from crmml.features.targets import (
     Rule as Rule,
     Spend as Spend,
 )
+from crmml.features.transactions import discrete_transactions as discrete_transactions, transactions as transactions
 from crmml.features.vectors import MeanVector as MeanVector
 from crmml.jobs.backtest import backtest as backtest
 from crmml.jobs.score import score as score

@@ -91,6 +91,10 @@ class Plan:
         # A sum and a division: cheaper to repeat than to keep.
         return self._column(clock_sql(part, column(AT)), part)
 
+    def of_time(self, value: exp.Expr, wanted: str) -> exp.Column:
+        """A function of the time of the event: an expression of the column `at_us`."""
+        return self._column(value, wanted)
+
     def flags(self, filter_: Filter) -> list[exp.Expr]:
         """The conditions of a filter, on the columns of `coded`."""
         return [self._condition(name, values) for name, values in filter_.conditions]
