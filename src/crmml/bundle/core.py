@@ -13,7 +13,7 @@ from crmml import __version__
 from crmml.bundle import format as files
 from crmml.bundle.lists import build_lists
 from crmml.bundle.probe import PREFIX, check_probe, make_probe
-from crmml.bundle.scoring import check_parts, table_scores, task_of
+from crmml.bundle.scoring import check_parts, left_already, table_details, table_scores, task_of
 from crmml.data.cleaning import CleaningStep
 from crmml.data.files import as_path, atomic_folder
 from crmml.data.roles import Roles
@@ -22,7 +22,7 @@ from crmml.errors import BundleError, ConfigError, CrmmlError, DataError, Missin
 from crmml.features.datasets import build_features
 from crmml.features.feature_set import FeatureSet
 from crmml.features.interactions import Interactions
-from crmml.features.targets import Target
+from crmml.features.targets import Population, Target
 from crmml.spec import completed, from_data, to_data
 
 if TYPE_CHECKING:
@@ -108,18 +108,24 @@ class Bundle:
 
     # Scoring ----------------------------------------------------------------------------------------------
 
-    def score(self, log: "InteractionLog", as_of: AsOf | Sequence[AsOf], *, k: int = 10) -> pd.DataFrame:
+    def score(
+        self, log: "InteractionLog", as_of: AsOf | Sequence[AsOf], *, k: int = 10, everyone: bool = False
+    ) -> pd.DataFrame:
         """The scores of the target's population as of one or many cutoffs.
 
         Args:
             log: the interactions; its columns may have other names than in training, its roles count.
             as_of: the cutoffs.
             k: length of a recommended list.
+            everyone: also give a row, without a score and with `eligible` False, to the customers who have left
+                already: those with a history of the target's events, but none within its `active_within`.
 
         Returns:
             One row per customer and cutoff, sorted by both: `customer_id`, `as_of`, the score columns, `model_id`.
             The score columns are the target's name (`p_churn`, `p_repurchase`), or `clv`, `clv_lo`, `clv_hi`, or
-            `segment`. Recommenders: one row per customer, cutoff and rank, with `item_id`, `rank`, `score`.
+            `segment`; then what the model says besides, such as `reasons` (see its `details`); then `eligible`
+            where the target has an `active_within`. How many have left already stands in `attrs["not_eligible"]`.
+            Recommenders: one row per customer, cutoff and rank, with `item_id`, `rank`, `score`.
 
         Raises:
             SchemaError: the log lacks what the features need.
@@ -132,7 +138,7 @@ class Bundle:
             )
         cleaned = self._cleaned(log)
         cutoffs = moments_of(as_of)
-        table = self._lists(cleaned, cutoffs, k) if self.task == "items" else self._table(cleaned, cutoffs)
+        table = self._lists(cleaned, cutoffs, k) if self.task == "items" else self._table(cleaned, cutoffs, everyone)
         if table.empty:
             population = "customers with a history" if self.target is None else f"the {self.target.population!r}"
             raise DataError(
@@ -141,13 +147,23 @@ class Bundle:
             )
         return table.assign(model_id=self.model_id)
 
-    def _table(self, log: "InteractionLog", cutoffs: Sequence[pd.Timestamp]) -> pd.DataFrame:
+    def _table(self, log: "InteractionLog", cutoffs: Sequence[pd.Timestamp], everyone: bool) -> pd.DataFrame:
         population = None if self.target is None else self.target.population
         features = self.features
         assert isinstance(features, FeatureSet)  # noqa: S101 (the task says so)
         rows = build_features(log, features, cutoffs, population=population, known_event_types=False)
         keys = rows.index.to_frame(index=False)
-        return keys if rows.empty else keys.assign(**table_scores(self.model, self.target, rows))
+        if rows.empty:
+            return keys
+        table = keys.assign(**table_scores(self.model, self.target, rows), **table_details(self.model, rows))
+        if not isinstance(population, Population) or population.active_within is None:
+            return table
+        left = left_already(log, population, rows.index, cutoffs)
+        table = table.assign(eligible=True)
+        if everyone:
+            table = pd.concat([table, left.assign(eligible=False)]).sort_values(["customer_id", "as_of"], ignore_index=True)
+        table.attrs["not_eligible"] = len(left)
+        return table
 
     def _lists(self, log: "InteractionLog", cutoffs: Sequence[pd.Timestamp], k: int) -> pd.DataFrame:
         features = self.features

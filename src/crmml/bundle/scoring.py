@@ -1,7 +1,7 @@
 """What a model's output is called: from a fitted model and its rows to the score columns of a bundle."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -9,8 +9,14 @@ import pandas as pd
 from sklearn.base import is_classifier, is_regressor
 
 from crmml.errors import ConfigError, SchemaError
+from crmml.features.aggregates import Recency
+from crmml.features.datasets import build_features
 from crmml.features.feature_set import FeatureSet
 from crmml.features.interactions import Interactions
+from crmml.features.targets import Population
+
+if TYPE_CHECKING:
+    from crmml.data.log import InteractionLog
 
 Columns = dict[str, npt.NDArray[Any]]
 
@@ -103,6 +109,26 @@ def table_scores(model: Any, target: Any, rows: pd.DataFrame) -> Columns:
         low, high = model.predict_interval(rows)
         scores |= {f"{target.score_name}_lo": np.asarray(low), f"{target.score_name}_hi": np.asarray(high)}
     return scores
+
+
+def table_details(model: Any, rows: pd.DataFrame) -> Columns:
+    """What the model says besides the score, such as `reasons`: one value per row and column; maybe nothing."""
+    if not hasattr(model, "details"):
+        return {}
+    return {str(name): column.to_numpy() for name, column in model.details(rows).items()}
+
+
+def left_already(
+    log: "InteractionLog", population: Population, active: "pd.Index[Any]", cutoffs: Sequence[pd.Timestamp]
+) -> pd.DataFrame:
+    """The customers who have had the events of a population, but not lately: `customer_id`, `as_of`.
+
+    active: the customers and cutoffs of the population itself.
+    """
+    ever = Population(event_type=population.event_type)
+    seen = FeatureSet([Recency(event_type=population.event_type)])
+    everyone = build_features(log, seen, cutoffs, population=ever, known_event_types=False).index
+    return everyone.difference(active, sort=True).to_frame(index=False)
 
 
 def _probability_of_one(model: Any, rows: pd.DataFrame) -> npt.NDArray[Any]:

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from sklearn.base import is_classifier, is_regressor
+from sklearn.base import clone, is_classifier, is_regressor
 
 from crmml.data.log import InteractionLog
+from crmml.data.time import parse_duration
 from crmml.errors import ConfigError
 from crmml.features.aggregate import Aggregate
 from crmml.features.feature_set import FeatureSet
@@ -75,12 +76,35 @@ def _check_features(job: str, features: Any, task: str) -> None:
 def _check_model(job: str, model: Any, target: Any, task: str) -> None:
     kind = kind_of(model)
     if kind == task:
-        return
+        return _check_horizon(job, model, target)
     need, example = _NEEDS[task]
     other = "" if kind is None else f", or target={_TARGETS[kind]} for {type(model).__name__}"
     raise ConfigError(
         f"{job}: target {target!r} needs {need}, but model is {type(model).__name__}. Use model={example}{other}."
     )
+
+
+def _check_horizon(job: str, model: Any, target: Any) -> None:
+    """A model that is told another horizon than its labels have would expect too much, or too little."""
+    horizon = model.get_params().get("horizon") if target is not None else None
+    if horizon is not None and parse_duration(horizon, f"{job}: {type(model).__name__}: horizon") != target.horizon_us:
+        raise ConfigError(
+            f"{job}: the model's horizon is {horizon!r}, but the target looks ahead {target.horizon!r}. "
+            f"Leave it out: {type(model).__name__}() takes the horizon of the target."
+        )
+
+
+def to_fit(model: Any, target: Any) -> Any:
+    """An unfitted copy of the model, told the horizon of the target where it has such a parameter and no value.
+
+    >>> from crmml import BGNBD, Churn
+    >>> to_fit(BGNBD(penalty=1.0), Churn("60d"))
+    BGNBD(penalty=1.0)
+    """
+    copy = clone(model)
+    if target is not None and copy.get_params().get("horizon", "") is None:
+        copy.set_params(horizon=target.horizon)
+    return copy
 
 
 def kind_of(model: Any) -> str | None:

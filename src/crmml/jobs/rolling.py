@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import clone
 
 from crmml.data.log import InteractionLog
 from crmml.data.time import spoken
@@ -15,7 +14,7 @@ from crmml.features.datasets import build_dataset
 from crmml.features.feature_set import FeatureSet
 from crmml.features.targets import Rule, Target
 from crmml.jobs.holdout import Holdout, contender_rows, suspicions
-from crmml.jobs.parts import progress_bar
+from crmml.jobs.parts import progress_bar, to_fit
 from crmml.jobs.rules import calibrated, rule_scores, with_rules
 from crmml.report.backtest import Skipped
 from crmml.report.measures import Floats, holdout_table, measures_of
@@ -100,7 +99,7 @@ def _measure(split: Split, features: FeatureSet, target: Target, model: Any) -> 
     check_rows(split, target)
     measures = measures_of(target.task)
     names = list(features.names)
-    fitted = clone(model).fit(split.X_train[names], split.y_train)
+    fitted = to_fit(model, target).fit(split.X_train[names], split.y_train)
     score = model_score(fitted, split.X_test[names], target)
     y, index = split.y_test.to_numpy(np.float64), split.X_test.index
     probability = score if target.task == "binary" else None

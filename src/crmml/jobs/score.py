@@ -96,7 +96,8 @@ def _publish(table: pd.DataFrame, folder: Path, metadata: dict[str, str]) -> Pat
             )
         # After the rename, the old proof would be about other scores than those that stand beside it.
         proof.unlink(missing_ok=True)
-    report = {**metadata, "as_of": json.loads(metadata["as_of"]), **expected, "sha256": _sha256(path)}
+    left = {"not_eligible": table.attrs["not_eligible"]} if "not_eligible" in table.attrs else {}
+    report = {**metadata, "as_of": json.loads(metadata["as_of"]), **expected, **left, "sha256": _sha256(path)}
     write_bytes(proof, (json.dumps(report, indent=1) + "\n").encode())
     return path
 

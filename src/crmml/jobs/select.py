@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import clone
 
 from crmml.data.log import InteractionLog
 from crmml.data.time import AsOf, moments_of
@@ -15,7 +14,7 @@ from crmml.features.datasets import build_dataset
 from crmml.features.feature_set import FeatureSet
 from crmml.features.presets import as_feature_set
 from crmml.features.targets import Target
-from crmml.jobs.parts import check_parts, progress_bar
+from crmml.jobs.parts import check_parts, progress_bar, to_fit
 from crmml.jobs.rolling import Split, check_rows, model_score, rolling_plan
 from crmml.models.churn import ChurnClassifier
 from crmml.models.value import LifetimeValueRegressor
@@ -157,7 +156,7 @@ def _at(split: Split, features: FeatureSet, target: Target, model: Any) -> list[
     """What the deciding metric loses at one hold-out when each feature is shuffled."""
     names = list(features.names)
     measure = measures_of(target.task)[0]
-    fitted = clone(model).fit(split.X_train[names], split.y_train)
+    fitted = to_fit(model, target).fit(split.X_train[names], split.y_train)
     rows = _some(len(split.X_test), MOST_CUSTOMERS)
     X, y = split.X_test[names].iloc[rows], split.y_test.to_numpy(np.float64)[rows]
     orders = _shuffled(len(X))

@@ -5,7 +5,6 @@ from hashlib import sha256
 from typing import Any
 
 import pandas as pd
-from sklearn.base import clone
 
 from crmml.bundle import Bundle
 from crmml.data.log import InteractionLog
@@ -16,7 +15,7 @@ from crmml.features.feature_set import FeatureSet
 from crmml.features.interactions import Interactions, build_interactions
 from crmml.features.presets import as_feature_set
 from crmml.features.targets import Target
-from crmml.jobs.parts import Features, check_parts, progress_bar
+from crmml.jobs.parts import Features, check_parts, progress_bar, to_fit
 
 
 def train(
@@ -65,7 +64,7 @@ def train(
             definition = as_feature_set(features, log)
             rows = _rows(log, definition, target, cutoffs)
         bar.update()
-        fitted = clone(model).fit(*rows)
+        fitted = to_fit(model, target).fit(*rows)
         bar.update()
     return Bundle(
         definition,
