@@ -62,9 +62,9 @@ days = st.lists(st.sampled_from(["monday", "friday", "sunday"]), min_size=1, uni
 others = {"channel": word_or_words, "where": wheres, "window": durations}
 aggregates = {
     **{name: aggregate(name) for name in ("Recency", "Tenure", "Count")},
-    **{name: aggregate_of_column(name) for name in ("Sum", "Mean", "Min", "Max", "Std", "NUnique", "Latest")},
-    **{name: aggregate_of_column(name) for name in ("First", "Median", "Entropy", "TopShare", "TopValue")},
-    "RepeatShare": aggregate_of_column("RepeatShare"),
+    **{name: aggregate_of_column(name) for name in ("Sum", "Mean", "Min", "Max", "Std", "NUnique", "Latest", "First")},
+    **{name: aggregate_of_column(name) for name in ("Median", "Entropy", "TopShare", "TopValue", "RepeatShare")},
+    "DecayedSum": made("DecayedSum", {"column": columns}, half_life=durations, window=durations, **filters),
     "Quantile": made("Quantile", {"column": columns}, q=st.floats(0.001, 0.999), window=durations, **filters),
     "MeanVector": made("MeanVector", {"column": columns, "size": st.integers(1, 99)}, window=durations, **filters),
     "Gap": aggregate("Gap", stat=st.sampled_from(["mean", "std", "median", "last", "last_to_mean"])),

@@ -44,6 +44,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "features.distribution": ("Entropy", "First", "Median", "Quantile", "RepeatShare", "TopShare", "TopValue"),
     "features.change": ("Change", "Trend"),
     "features.clocks": ("CutoffCalendar", "HourShare", "WeekdayShare"),
+    "features.decay": ("DecayedSum",),
     "features.feature_set": ("FeatureSet",),
     "features.rhythm": ("DaysActive", "Gap", "Sessions", "Streak", "TimeTo"),
     "features.vectors": ("MeanVector",),

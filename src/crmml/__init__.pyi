@@ -48,6 +48,7 @@ from crmml.features.change import Change as Change, Trend as Trend
 from crmml.features.clocks import CutoffCalendar as CutoffCalendar, HourShare as HourShare, WeekdayShare as WeekdayShare
 from crmml.features.cutoffs import cutoffs as cutoffs
 from crmml.features.datasets import Dataset as Dataset, build_dataset as build_dataset, build_features as build_features
+from crmml.features.decay import DecayedSum as DecayedSum
 from crmml.features.distribution import (
     Entropy as Entropy,
     First as First,

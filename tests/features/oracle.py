@@ -44,6 +44,15 @@ def total(rows: list[Row], definition: Any, as_of: int) -> float:
     return float(sum(numbers(matching(rows, definition, as_of), definition.column), Fraction(0)))
 
 
+def decayed(rows: list[Row], definition: Any, as_of: int) -> float:
+    """Each value times its weight, a decimal of twelve places."""
+    life, total = duration(definition.half_life), Fraction(0)
+    for row in matching(rows, definition, as_of):
+        weight = Fraction(round(10**12 * 2.0 ** -((as_of - row["timestamp"]) / life)), 10**12)
+        total += weight * sum(numbers([row], definition.column), Fraction(0))
+    return float(total)
+
+
 def mean(rows: list[Row], definition: Any, as_of: int) -> float:
     values = numbers(matching(rows, definition, as_of), definition.column)
     return float(sum(values, Fraction(0)) / len(values)) if values else math.nan
@@ -102,6 +111,7 @@ AGGREGATES: dict[str, Callable[[list[Row], Any, int], Any]] = {
     "Tenure": tenure,
     "Count": count,
     "Sum": total,
+    "DecayedSum": decayed,
     "Mean": mean,
     "Min": least,
     "Max": greatest,

@@ -252,6 +252,7 @@ OWN: dict[str, dict[str, SearchStrategy[Any]]] = {
         "size": st.sampled_from((1, 3, 8)),
     },
     **OWN_RHYTHM,
+    "DecayedSum": {"column": NUMBER, "half_life": st.sampled_from(("45s", "36h", "1w", "120d"))},
     "Trend": {"column": st.one_of(st.none(), NUMBER), "pair": st.sampled_from(TRENDS)},
     "Basket": {
         "stat": st.sampled_from(("lines", "items", "value", "orders")),

@@ -59,6 +59,7 @@ FEATURES: dict[str, list[Any]] = {
     "Tenure": [cm.Tenure(), cm.Tenure(where={"plan": "gold"})],
     "Count": [cm.Count(), cm.Count(event_type="purchase", window="90d")],
     "Sum": [cm.Sum("amount"), cm.Sum("quantity", event_type=["purchase", "view"], window="8w")],
+    "DecayedSum": [cm.DecayedSum("amount"), cm.DecayedSum("quantity", half_life="4w", event_type="view", window="90d")],
     "Mean": [cm.Mean("amount", event_type="purchase")],
     "Min": [cm.Min("amount", window="30d")],
     "Max": [cm.Max("amount", window="30d")],

@@ -69,7 +69,7 @@ def test_the_features_of_the_standard_are_about_a_hundred_for_a_shop() -> None:
     assert {f"share_{kind}_180d" for kind in ("view", "cart", "return", "search", "support")} <= names
     assert {f"share_purchase_{channel}_365d" for channel in channels} <= names
     assert {"hour_share_18_24_180d", "conversion_rate_view_to_purchase_within_7d_180d"} <= names
-    assert len(names) == 98
+    assert len(names) == 100
 
 
 def test_the_standard_takes_what_the_log_has() -> None:

@@ -27,6 +27,7 @@ FEATURES = cm.FeatureSet(
         *(cm.Count(event_type="purchase", window=window) for window in (None, "1w", "45s")),
         *(cm.Sum("amount", event_type=kind, window="1w") for kind in ("purchase", "view")),
         cm.Sum("quantity", channel="web"),
+        *(cm.DecayedSum("amount", half_life=half_life) for half_life in ("90m", "3d")),
         *(verb("amount", where={"plan": ["gold", "free"]}) for verb in (cm.Mean, cm.Min, cm.Max, cm.Std)),
         *(cm.NUnique(column, window="1w") for column in ("item_id", "channel", "amount", "quantity")),
         *(cm.Gap(stat=stat, window=window) for stat in ("mean", "std") for window in (None, "1w")),

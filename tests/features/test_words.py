@@ -44,6 +44,8 @@ READ = [
     (cm.Recency(**WEB), 'days since the last purchase through "web" with plan "gold" or "free", looking back 4 weeks'),
     (cm.Tenure(event_type="cart"), 'days since the first "cart" event'),
     (cm.Sum("amount", window="1d"), "sum of amount over events in the 1 day before the cutoff"),
+    (cm.DecayedSum("amount", **BOUGHT),
+     "sum of amount over purchases before the cutoff, each counting half after 120 days"),
     (cm.Mean("amount", **BOUGHT), "mean of amount over purchases before the cutoff"),
     (cm.Min("amount"), "least value of amount over events before the cutoff"),
     (cm.Max("amount"), "greatest value of amount over events before the cutoff"),

@@ -6,8 +6,11 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import pandas as pd
+
 from crmml import (
     Basket,
+    DecayedSum,
     Entropy,
     First,
     Latest,
@@ -24,7 +27,7 @@ from crmml import (
     TopShare,
     TopValue,
 )
-from tools.features_page.events import Event, read
+from tools.features_page.events import AS_OF, Event, read
 from tools.features_page.picture import Picture
 from tools.features_page.timeline import Mark, Span
 
@@ -74,6 +77,17 @@ def _added(seen: list[Event]) -> str:
     return f"{first:g}" + "".join(f" {'+' if value > 0 else '−'} {abs(value):g}" for value in rest)
 
 
+def _decayed_by(half_life: int) -> Callable[[list[Event]], str]:
+    """The amounts, each with the power of one half that it is multiplied by."""
+
+    def working(seen: list[Event]) -> str:
+        days = [(AS_OF - event.at) / pd.Timedelta(days=half_life) for event in seen]
+        terms = (f"{event.amount:g} · 0.5^{age:.2f}".replace("-", "−") for event, age in zip(seen, days, strict=True))
+        return " + ".join(terms).replace("+ −", "− ")
+
+    return working
+
+
 def _in_order(seen: list[Event]) -> str:
     return "in order: " + ", ".join(f"{value:g}" for value in sorted(_amounts(seen)))
 
@@ -111,6 +125,9 @@ ITEMS = {**RANGE, "label": "item_id", "working": _tally("item_id")}
 
 HOW_MUCH = {
     "Sum": Picture([Sum("amount", window="60d")], NET, **RANGE, label="amount", working=_added),
+    "DecayedSum": Picture(
+        [DecayedSum("amount", half_life="60d")], NET, **RANGE, label="amount", working=_decayed_by(60)
+    ),
     "Mean": Picture(
         [Mean("amount", event_type="purchase", window="60d")],
         NET,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from crmml.features import aggregates, baskets, change, clocks, distribution, rhythm, vectors
+from crmml.features import aggregates, baskets, change, clocks, decay, distribution, rhythm, vectors
 from crmml.features.aggregate import Aggregate, Feature
 from crmml.features.filters import as_values
 from crmml.features.phrases import Events, Seen, duration, length
@@ -94,6 +94,14 @@ def _(feature: aggregates.Share) -> Words:
 @words_of.register
 def _(feature: aggregates.Sum) -> Words:
     return Words(f"sum of {feature.column} over {Seen(feature).several}", f"unit of {feature.column}", NEVER)
+
+
+@words_of.register
+def _(feature: decay.DecayedSum) -> Words:
+    text = (
+        f"sum of {feature.column} over {Seen(feature).several}, each counting half after {duration(feature.half_life)}"
+    )
+    return Words(text, f"unit of {feature.column}", NEVER)
 
 
 def _of_values(feature: Aggregate, what: str) -> Words:

@@ -111,7 +111,14 @@ WITH events AS (
   SELECT
     customer_id,
     as_of,
-    SUM("exact_amount") AS sum_amount
+    SUM("exact_amount") AS sum_amount,
+    SUM(
+      CAST("exact_amount" AS DECIMAL(38, 6)) * CAST(ROUND(
+        POWER(0.5, (
+          CAST(age_us AS DOUBLE) / CAST(10368000000000 AS DOUBLE)
+        )) * 1000000000000
+      ) AS BIGINT)
+    ) AS decayed_sum_120d_amount
   FROM history
   WHERE
     NOT "exact_amount" IS NULL
@@ -194,6 +201,7 @@ WITH events AS (
     MIN(CASE WHEN NOT previous_us IS NULL THEN age_us END) AS last_of_gap_last_purchase,
     MAX(CASE WHEN NOT previous_us IS NULL THEN previous_us END) AS oldest_of_gap_last_to_mean_purchase,
     MAX(CASE WHEN NOT previous_us IS NULL THEN age_us END) AS time_to_2_purchase,
+    COUNT(CASE WHEN NOT previous_us IS NULL AND "previous_day" = "day" THEN 1 END) AS later_of_days_active_purchase,
     COUNT(CASE WHEN previous_us <= 31536000000000 AND "previous_day" = "day" THEN 1 END) AS later_of_days_active_purchase_365d,
     COUNT(CASE WHEN age_us <= 31536000000000 AND previous_us = age_us THEN 1 END) AS joins_of_basket_value_purchase_365d
   FROM ordered_1
@@ -253,6 +261,7 @@ SELECT
   CAST(COALESCE(by_customer_with_amount_lately.sum_amount_90d, 0) AS DOUBLE) AS sum_amount_90d,
   CAST(COALESCE(by_customer_with_amount_lately.sum_amount_180d, 0) AS DOUBLE) AS sum_amount_180d,
   CAST(COALESCE(by_customer_with_amount_lately.sum_amount_365d, 0) AS DOUBLE) AS sum_amount_365d,
+  CAST(COALESCE(by_customer_with_amount.decayed_sum_120d_amount, 0) AS DOUBLE) / CAST(1000000000000 AS DOUBLE) AS decayed_sum_120d_amount,
   CAST(by_purchase.sum_of_mean_amount_purchase AS DOUBLE) / NULLIF(by_purchase.n_of_mean_amount_purchase, 0) AS mean_amount_purchase,
   CAST(by_purchase_lately.sum_of_mean_amount_purchase_180d AS DOUBLE) / NULLIF(by_purchase_lately.n_of_mean_amount_purchase_180d, 0) AS mean_amount_purchase_180d,
   CAST(by_purchase.min_amount_purchase AS DOUBLE) AS min_amount_purchase,
@@ -326,6 +335,12 @@ SELECT
     COALESCE(by_customer_with_amount_lately.sum_amount_90d, 0) - COALESCE(by_customer_with_amount_lately.earlier_of_change_amount_90d, 0)
   ) AS DOUBLE) AS change_amount_90d,
   CAST(by_purchase.n_of_weekday_share_saturday_or_sunday_purchase AS DOUBLE) / NULLIF(by_purchase.count_purchase, 0) AS weekday_share_saturday_or_sunday_purchase,
+  COALESCE(
+    (
+      by_purchase.count_purchase - COALESCE(ordered_1_by_customer.later_of_days_active_purchase, 0)
+    ),
+    0
+  ) AS days_active_purchase,
   COALESCE(
     (
       by_purchase_lately.count_purchase_365d - COALESCE(ordered_1_by_customer.later_of_days_active_purchase_365d, 0)

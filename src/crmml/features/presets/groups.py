@@ -7,6 +7,7 @@ from crmml.features.aggregates import Count, Max, Mean, Min, NUnique, Recency, S
 from crmml.features.baskets import Basket, ConversionRate, Ratio, ReturnRate
 from crmml.features.change import Change, Trend
 from crmml.features.clocks import HourShare, WeekdayShare
+from crmml.features.decay import DecayedSum
 from crmml.features.distribution import Entropy, Median, Quantile, RepeatShare, TopShare
 from crmml.features.presets.known import Known
 from crmml.features.rhythm import DaysActive, Gap, Sessions, Streak, TimeTo
@@ -38,7 +39,7 @@ def how_much(known: Known) -> Features:
     main: Any = {"event_type": known.main}
     features: Features = []
     if known.has("amount"):
-        features += [Sum("amount"), *(Sum("amount", window=window) for window in WINDOWS)]
+        features += [Sum("amount"), *(Sum("amount", window=window) for window in WINDOWS), DecayedSum("amount")]
         features += [Mean("amount", **main), Mean("amount", **main, window="180d")]
         features += [Min("amount", **main), Max("amount", **main), Std("amount", **main), Median("amount", **main)]
         features += [Quantile("amount", **main), Quantile("amount", **main, window="365d")]
@@ -94,7 +95,7 @@ def how_broad(known: Known) -> Features:
 
 def how_active(known: Known) -> Features:
     """Days and sessions."""
-    features: Features = [DaysActive(event_type=known.main, window="365d")]
+    features: Features = [DaysActive(event_type=known.main), DaysActive(event_type=known.main, window="365d")]
     if known.mixed:
         features += [DaysActive(window=window) for window in WINDOWS]
     if known.mixed and known.timed:
