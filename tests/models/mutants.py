@@ -32,5 +32,6 @@ def mutant(module: ModuleType, old: str, new: str, folder: Path) -> ModuleType:
 def dies(check: Callable[[ModuleType], None], module: ModuleType, old: str, new: str, folder: Path) -> None:
     """The check passes on the module and fails on its mutant."""
     check(module)
+    changed = mutant(module, old, new, folder)  # which must not fail where a failure is expected
     with pytest.raises(AssertionError):
-        check(mutant(module, old, new, folder))
+        check(changed)

@@ -1,5 +1,7 @@
 """Pareto/NBD: the likelihood by integration, the gradient, known truth, laws and limits."""
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.special import gammaln
 
-from crmml.models.btyd.pareto import ParetoNBD, _Curve, _silence
+from crmml.models.btyd.pareto import _ENOUGH, ParetoNBD, _Curve, _Fall, _integrals, _silence
 from tests.models.btyd.made import assert_gradient_is_that_of_differences, assert_recovered
 
 TRUTH = {"r": 0.55, "alpha": 10.6, "s": 0.61, "beta": 11.7}
@@ -54,6 +56,45 @@ def test_the_integrals_hold_for_scales_and_powers_of_any_size(k: float, s: float
     at = breaks[:-1] + halves + nodes[:, None] * halves
     expected = (np.vectorize(f)(at) * weights[:, None] * halves).sum()
     assert found.plain[0] == pytest.approx(expected, rel=2e-8)
+
+
+@pytest.mark.parametrize(("nodes", "far", "deep"), _ENOUGH)
+@pytest.mark.parametrize("other", [False, True])
+def test_so_many_nodes_are_enough(nodes: int, far: float, deep: float, other: bool) -> None:
+    """At the bounds of each class, for scales of any ratio and any division of the fall between the two powers."""
+    rng = np.random.default_rng(nodes)
+    ratio = np.exp(rng.uniform(np.log(1e-5), 0.0, 4_000))
+    small, way = np.ones(4_000), np.full(4_000, far)
+    share = np.concatenate([np.zeros(500), np.ones(500), rng.random(3_000)])
+    power, power_large = deep * share / way, deep * (1.0 - share) / np.log(ratio * np.exp(way) + 1.0 - ratio)
+    fits = power_large < 1e6
+    fall = _Fall(*(values[fits] for values in (small, small / ratio, power, power_large, way)))
+    for found, exact in zip(_integrals(fall, nodes, other=other), _integrals(fall, 150, other=other), strict=True):
+        assert found == pytest.approx(exact, rel=2e-9)
+
+
+@pytest.mark.parametrize(("alpha", "beta"), [(2.0, 9.0), (9.0, 2.0), (5.0, 5.0)])
+@pytest.mark.parametrize(("k", "T"), [(0.5, 3.0), (3.0, 30.0), (800.0, 1.0)])
+def test_each_of_the_five_integrals(alpha: float, beta: float, k: float, T: float) -> None:
+    s = 1.5
+
+    def integral(of: Callable[[float], float]) -> float:
+        def f(u: float) -> float:
+            return float((1 + u / alpha) ** -k * (1 + u / beta) ** -s / (beta + u))
+
+        return float(quad(lambda u: of(u) * f(u), 0, T, epsabs=0, epsrel=1e-10, limit=500)[0])
+
+    found = _silence(_Curve(np.array([k]), s, np.array([alpha]), np.array([beta])), np.array([T]))
+    assert [values[0] for values in found] == pytest.approx(
+        [
+            integral(lambda u: 1.0),
+            integral(lambda u: np.log1p(u / alpha)),
+            integral(lambda u: k / (alpha + u)),
+            integral(lambda u: np.log1p(u / beta)),
+            integral(lambda u: (s + 1) / (beta + u)),
+        ],
+        rel=5e-8,
+    )
 
 
 rows = st.lists(

@@ -41,11 +41,17 @@ class Convergence:
 
 @dataclass(frozen=True)
 class Maximum:
-    """Where the search ended: logarithms of the parameters, their standard errors, the log-likelihood there."""
+    """Where the search ended: logarithms of the parameters, what was maximised, minus its Hessian, the report."""
 
     point: Floats
-    errors: Floats
+    value: float
+    information: Floats
     report: Convergence
+
+    @property
+    def errors(self) -> Floats:
+        """Standard errors of the logarithms, shape (parameters,)."""
+        return _standard_errors(self.information, _inside(self.point))
 
 
 class Search:
@@ -58,14 +64,16 @@ class Search:
         self._max_iter = max_iter
         self._n_evaluations = 0
 
-    def run(self, start: Floats, *, near: bool = False) -> Maximum:
-        """L-BFGS, then Newton's method on differences of the gradient; only the latter where `start` is near."""
-        point = start if near else self._descend(start)
-        point, information, gap = self._polish(point)
-        if near and not gap < _GAP:
-            point, information, gap = self._polish(self._descend(point))
+    def run(self, start: Floats, *, near: Floats | None = None) -> Maximum:
+        """L-BFGS, then Newton's method on differences of the gradient.
+
+        Where `start` is near the maximum, only the latter: `near` is about minus the Hessian there.
+        """
+        point, value, information, gap = self._polish(self._descend(start) if near is None else start, near)
+        if near is not None and not gap < _GAP:
+            point, value, information, gap = self._polish(self._descend(point), None)
         errors = _standard_errors(information, _inside(point))
-        return Maximum(point, errors, self._report(point, errors, gap))
+        return Maximum(point, value, information, self._report(point, errors, gap))
 
     def _evaluate(self, point: Floats) -> tuple[float, Floats]:
         self._n_evaluations += 1
@@ -82,29 +90,33 @@ class Search:
         point: Floats = np.asarray(found.x, dtype=np.float64)
         return point
 
-    def _polish(self, point: Floats) -> tuple[Floats, Floats, float]:
-        """The point after Newton steps, the observed information there, and the gap that is left."""
+    def _polish(self, point: Floats, guess: Floats | None) -> tuple[Floats, float, Floats, float]:
+        """The point after Newton's steps, the objective and the information there, and the gap that is left.
+
+        A guess of the information serves until it finds no more to gain: then it is computed.
+        """
         value, gradient = self._evaluate(point)
-        at, information = point, self._information(point, gradient)
-        gap = np.nan
+        at, guessed = point, guess is not None
+        information = self._information(point, gradient) if guess is None else guess
         for _ in range(_NEWTON_STEPS):
-            free = _inside(point)
-            step = _newton_step(information, gradient, free)
-            if step is None:
-                return point, information, np.nan
-            gap = float(gradient @ step) / 2.0
-            if gap < _GAP:
+            step = _newton_step(information, gradient, _inside(point))
+            gap = np.nan if step is None else float(gradient @ step) / 2.0
+            tried = None if step is None or gap < _GAP else self._step(point, step, value)
+            if tried is not None:
+                point, value, gradient = tried
+            elif not guessed:
                 break
-            tried = np.clip(point + step / max(1.0, float(np.abs(step).max())), -LIMIT, LIMIT)
-            new_value, new_gradient = self._evaluate(tried)
-            if not new_value > value:
-                break
-            point, value, gradient = tried, new_value, new_gradient
-            if np.abs(point - at).max() > 0.1:  # far enough for another curvature
-                at, information = point, self._information(point, gradient)
+            if tried is None or np.abs(point - at).max() > 0.1:  # far enough for another curvature
+                at, information, guessed = point, self._information(point, gradient), False
         if np.abs(point - at).max() > 1e-4:
             information = self._information(point, gradient)
-        return point, information, gap
+        return point, value, information, gap
+
+    def _step(self, point: Floats, step: Floats, value: float) -> tuple[Floats, float, Floats] | None:
+        """The point after a step, the objective and its gradient there; None where it does not rise."""
+        tried = np.clip(point + step / max(1.0, float(np.abs(step).max())), -LIMIT, LIMIT)
+        new_value, new_gradient = self._evaluate(tried)
+        return (tried, new_value, new_gradient) if new_value > value else None
 
     def _information(self, point: Floats, gradient: Floats) -> Floats:
         """Minus the Hessian by differences from the gradient at a point, shape (parameters, parameters)."""

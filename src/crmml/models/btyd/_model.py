@@ -75,9 +75,9 @@ class BuyTillYouDie(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         unit = self._unit(rows, weights)
         scaled = self._in_units(rows, unit)
         found = self._search(scaled, weights)
-        value, _ = self._objective(scaled, weights)(found.point)
         self._keep(self._in_data_units(found.point, unit))
-        self.log_likelihood_ = float(value) - self._log_units(rows, weights, unit)
+        penalty = float(self.penalty) * float(found.point @ found.point)
+        self.log_likelihood_ = found.value + penalty - self._log_units(rows, weights, unit)
         self.standard_errors_ = {
             name: float(getattr(self, f"{name}_") * error)
             for name, error in zip(self._names, found.errors, strict=True)
@@ -183,13 +183,22 @@ class BuyTillYouDie(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         start = np.log([self._start(rows, weights)[name] for name in self._names])
         count = len(weights)
         if count <= _LARGE:
-            return self._run(rows, weights, start, near=False)
-        few: Ints = np.arange(0, count, count // max(_PILOT, int(count * _PILOT_SHARE)))
-        pilot = self._run({name: values[few] for name, values in rows.items()}, weights[few], start, near=False)
-        near = pilot.report.converged
-        return self._run(rows, weights, pilot.point if near else start, near=near)
+            return self._run(rows, weights, start)
+        few, times = _every_so_many(weights, max(_PILOT, int(count * _PILOT_SHARE)))
+        pilot = self._run({name: values[few] for name, values in rows.items()}, times, start)
+        if not pilot.report.converged:
+            return self._run(rows, weights, start)
+        return self._run(rows, weights, pilot.point, near=pilot.information * (weights.sum() / times.sum()))
 
-    def _run(self, rows: Rows, weights: Floats, start: Floats, *, near: bool) -> Maximum:
+    def _run(self, rows: Rows, weights: Floats, start: Floats, *, near: Floats | None = None) -> Maximum:
         objective = self._penalised(rows, weights)
         search = Search(objective, self._names, customers=float(weights.sum()), max_iter=int(self.max_iter))
         return search.run(start, near=near)
+
+
+def _every_so_many(weights: Floats, size: int) -> tuple[Ints, Floats]:
+    """Rows of one in so many customers, evenly through the table, and how many of these each row stands for."""
+    ends = np.cumsum(weights)
+    times = np.diff(np.floor(ends * (size / ends[-1])), prepend=0.0)
+    few = np.flatnonzero(times)
+    return few, times[few]

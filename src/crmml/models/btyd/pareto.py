@@ -1,12 +1,13 @@
 """Pareto/NBD: customers who may stop at any moment."""
 
 import functools
+from collections.abc import Iterator
 from typing import ClassVar, NamedTuple
 
 import numpy as np
 from scipy.special import digamma, exprel, gammaln, roots_legendre
 
-from crmml.models._base import Bools, Floats
+from crmml.models._base import Bools, Floats, Ints
 from crmml.models.btyd._fitting import Objective
 from crmml.models.btyd._inputs import Rows
 from crmml.models.btyd._transactions import TransactionModel
@@ -14,15 +15,17 @@ from crmml.models.btyd._transactions import TransactionModel
 # Rows that fit into the cache together with what is computed from them.
 _CHUNK = 8_192
 _NEGLIGIBLE = 40.0  # exp(-40) of the integrand's largest value
-# Nodes for an integrand that falls little over a short way, and for any other.
-_FEW, _MANY = 14, 56
-_GENTLE, _SHORT = 8.0, 2.5
+# How many nodes keep the relative error of each integral below 1e-9: enough for a way up to the first bound on which
+# the logarithm of the integrand falls by up to the second; 56 for any other.
+_ENOUGH = ((6, 1.0, 2.5), (8, 1.5, 6.0), (10, 2.0, 11.0), (12, 2.5, 18.0), (14, 3.0, 25.0), (24, 6.0, 40.0))
+_MANY = 56
 
 
 class _Silence(NamedTuple):
     """Integrals of f(u) = ((alpha+u)/(alpha+t))^-k ((beta+u)/(beta+t))^-s / (beta+u) over u from t to T, by customer.
 
-    What is integrated: f; f times ln((alpha+u)/(alpha+t)); f / (alpha+u); and the same two with beta.
+    What is integrated: f; f times ln((alpha+u)/(alpha+t)); f times k / (alpha+u); the same two with beta, and s + 1 in
+    the place of k.
     """
 
     plain: Floats
@@ -33,12 +36,25 @@ class _Silence(NamedTuple):
 
 
 class _Curve(NamedTuple):
-    """The parameters of f by customer: k = r + x, s, and the two scales at t."""
+    """The parameters of f by customer: k = r + x, s, and the scales at t, which differ by the same for everybody."""
 
     k: Floats
     s: float
     alpha: Floats
     beta: Floats
+
+    def part(self, rows: slice | Ints) -> "_Curve":
+        return _Curve(self.k[rows], self.s, self.alpha[rows], self.beta[rows])
+
+
+class _Fall(NamedTuple):
+    """The same by size of the scale, and the logarithm of how often the smaller one grows by itself until T."""
+
+    small: Floats
+    large: Floats
+    power: Floats | float
+    power_large: Floats | float
+    way: Floats
 
 
 class ParetoNBD(TransactionModel):
@@ -95,8 +111,9 @@ class ParetoNBD(TransactionModel):
         levels, level = np.unique(rows["x"], return_inverse=True)
         counts = np.bincount(level, weights=weights)
         n = float(counts.sum())
-        parts = [slice(begin, begin + _CHUNK) for begin in range(0, len(weights), _CHUNK)]
-        chunks = [(weights[part], rows["x"][part], rows["t_x"][part], rows["T"][part]) for part in parts]
+        order = _alike(rows["x"], rows["T"] - rows["t_x"])
+        columns = [values[order] for values in (weights, rows["x"], rows["t_x"], rows["T"])]
+        chunks = [tuple(values[part] for values in columns) for part in _chunks(len(weights))]
 
         def evaluate(point: Floats) -> tuple[float, Floats]:
             r, alpha, s, beta = np.exp(point).tolist()
@@ -157,20 +174,27 @@ def _mean_life(s: float, beta: Floats, horizon: float) -> Floats:
     return mean
 
 
+def _alike(k: Floats, span: Floats) -> Ints:
+    """An order in which neighbours need about as many nodes."""
+    return np.lexsort((span, k))
+
+
+def _chunks(count: int) -> Iterator[slice]:
+    return (slice(begin, begin + _CHUNK) for begin in range(0, count, _CHUNK))
+
+
 def _survives_and_stops(curve: _Curve, span: Floats) -> tuple[Floats, Floats]:
     """The likelihood of silence over a span, alive at its end or stopped within it, relative to a span of 0."""
     survives = np.exp(-curve.k * np.log1p(span / curve.alpha) - curve.s * np.log1p(span / curve.beta))
+    order = _alike(curve.k, span)
     stops = np.empty(len(span))
-    for begin in range(0, len(span), _CHUNK):
-        part = slice(begin, begin + _CHUNK)
-        some = _Curve(curve.k[part], curve.s, curve.alpha[part], curve.beta[part])
-        stops[part] = curve.s * _silence(some, span[part]).plain
+    for part in _chunks(len(span)):
+        rows = order[part]
+        stops[rows] = curve.s * _silence(curve.part(rows), span[rows]).plain
     return survives, stops
 
 
-def _chunk_terms(
-    chunk: tuple[Floats, Floats, Floats, Floats], r: float, alpha: float, s: float, beta: float
-) -> tuple[float, Floats]:
+def _chunk_terms(chunk: tuple[Floats, ...], r: float, alpha: float, s: float, beta: float) -> tuple[float, Floats]:
     """Log-likelihood and its slopes by the four parameters of what depends on the times."""
     n, x, last, until = chunk
     curve = _Curve(r + x, s, alpha + last, beta + last)
@@ -184,30 +208,33 @@ def _chunk_terms(
     each = n / both
     slopes = [
         -(each * (log_alpha * alive + s * stop.log_alpha)).sum() - (n * log_a).sum(),
-        -(each * curve.k * (alive / (alpha + until) + s * stop.over_alpha)).sum(),
+        -(each * (curve.k * alive / (alpha + until) + s * stop.over_alpha)).sum(),
         (each * (stop.plain - log_beta * alive - s * stop.log_beta)).sum() - (n * log_b).sum(),
-        -s * (each * (alive / (beta + until) + (s + 1.0) * stop.over_beta)).sum(),
+        -s * (each * (alive / (beta + until) + stop.over_beta)).sum(),
     ]
     return float(value), np.array(slopes)
 
 
 def _silence(curve: _Curve, span: Floats) -> _Silence:
-    """The five integrals, on few nodes where those suffice."""
+    """The five integrals, on as many nodes as the most demanding of the rows needs."""
     # Where the integrand is negligible, the way ends: nodes belong where something is.
-    ends = [
-        scale * np.expm1(np.minimum(_NEGLIGIBLE / power, 600.0))
-        for scale, power in ((curve.alpha, curve.k), (curve.beta, np.full(len(span), curve.s)))
-    ]
-    span = np.minimum(span, np.minimum(*ends))
-    falls = curve.k * np.log1p(span / curve.alpha) + curve.s * np.log1p(span / curve.beta)
-    easy = (falls < _GENTLE) & (np.log1p(span / np.minimum(curve.alpha, curve.beta)) < _SHORT)
-    if easy.all():
-        return _integrals(curve, span, _FEW)
-    result = np.empty((5, len(span)))
-    for group, nodes in ((np.flatnonzero(easy), _FEW), (np.flatnonzero(~easy), _MANY)):
-        part = _Curve(curve.k[group], curve.s, curve.alpha[group], curve.beta[group])
-        result[:, group] = _integrals(part, span[group], nodes)
-    return _Silence(*result)
+    span = np.minimum(span, curve.alpha * np.expm1(np.minimum(_NEGLIGIBLE / curve.k, 600.0)))
+    span = np.minimum(span, curve.beta * np.expm1(min(_NEGLIGIBLE / curve.s, 600.0)))
+    by_alpha, by_beta = np.log1p(span / curve.alpha), np.log1p(span / curve.beta)
+    falls = curve.k * by_alpha + curve.s * by_beta
+    way, deepest = max(float(by_alpha.max()), float(by_beta.max())), float(falls.max())
+    count = next((nodes for nodes, far, deep in _ENOUGH if way < far and deepest < deep), _MANY)
+    # f(u) at both ends: the derivative of f is -f times what is integrated "over" alpha and beta.
+    ends = 1.0 / curve.beta - np.exp(-falls) / (curve.beta + span)
+    if curve.beta[0] <= curve.alpha[0]:
+        fall = _Fall(curve.beta, curve.alpha, curve.s, curve.k, by_beta)
+        total, log_beta, over_beta, log_alpha = _integrals(fall, count, other=False)
+        over_beta *= curve.s + 1.0
+        return _Silence(total, log_alpha, ends - over_beta, log_beta, over_beta)
+    fall = _Fall(curve.alpha, curve.beta, curve.k, curve.s, by_alpha)
+    total, log_alpha, over_alpha, log_beta = _integrals(fall, count, other=True)
+    over_alpha *= curve.k
+    return _Silence(total, log_alpha, over_alpha, log_beta, ends - over_alpha)
 
 
 @functools.cache
@@ -216,26 +243,28 @@ def _rule(count: int) -> list[tuple[float, float]]:
     return list(zip(((nodes + 1.0) / 2.0).tolist(), (weights / 2.0).tolist(), strict=True))
 
 
-def _integrals(curve: _Curve, span: Floats, count: int) -> _Silence:
-    """Gauss-Legendre in the logarithm of the smaller scale, in which both powers are smooth."""
-    small, large = np.minimum(curve.alpha, curve.beta), np.maximum(curve.alpha, curve.beta)
-    by_beta = curve.beta <= curve.alpha
-    power_small, power_large = np.where(by_beta, curve.s, curve.k), np.where(by_beta, curve.k, curve.s)
-    way, gap = np.log1p(span / small), large - small
-    # Integrals of f, and of f with the logarithm or the reciprocal of either scale.
-    total, log_s, over_s, log_l, over_l = np.zeros((5, len(span)))
+def _integrals(fall: _Fall, count: int, *, other: bool) -> tuple[Floats, Floats, Floats, Floats]:
+    """Gauss-Legendre in the logarithm of the smaller scale, in which both powers are smooth.
+
+    The integrals of f; of f with the logarithm, and with the reciprocal, of the smaller scale; and with the logarithm
+    of the larger. The 1 / (beta + u) of f is that of the smaller scale, or of the `other`.
+    """
+    small, large, power, power_large, way = fall
+    share = small / large
+    rest = 1.0 - share
+    total, log_small, over_small, log_large = np.zeros((4, len(way)))
     for node, weight in _rule(count):
         ahead = node * way
-        at_small = small * np.exp(ahead)
-        at_large = at_small + gap
-        ahead_large = np.log(at_large / large)
-        f = (weight * way) * np.exp(-power_small * ahead - power_large * ahead_large)
-        f *= np.where(by_beta, 1.0, at_small / at_large)  # du / (beta + u) in the logarithm of the smaller scale
+        grown = np.exp(ahead)
+        large_grown = share * grown + rest
+        ahead_large = np.log(large_grown)
+        f = np.exp(-power * ahead - power_large * ahead_large)
+        f *= weight
+        if other:
+            f *= grown / large_grown
         total += f
-        log_s += f * ahead
-        over_s += f / at_small
-        log_l += f * ahead_large
-        over_l += f / at_large
-    alpha = np.where(by_beta, log_l, log_s), np.where(by_beta, over_l, over_s)
-    beta = np.where(by_beta, log_s, log_l), np.where(by_beta, over_s, over_l)
-    return _Silence(total, *alpha, *beta)
+        log_small += f * ahead
+        over_small += f / grown
+        log_large += f * ahead_large
+    scale = way * share if other else way
+    return total * scale, log_small * scale, over_small * scale / small, log_large * scale
