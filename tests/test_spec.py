@@ -117,6 +117,14 @@ definitions = {
     "Rule": made("Rule", {"name": words, "feature": any_aggregate}, ascending=st.booleans(), scale=st.floats(0, 1)),
     **{name: target(name) for name in ("Churn", "Repurchase", "NextItems")},
     "Spend": target("Spend", column=columns),
+    "Subscribers": made(
+        "Subscribers", {"event_type": word_or_words, "active_within": durations}, ended_by=st.just("the end")
+    ),
+    "SubscriptionChurn": made(
+        "SubscriptionChurn",
+        {"horizon": durations, "event_type": word_or_words, "active_within": durations},
+        ended_by=st.just(["the end", "no more"]),
+    ),
     "Interactions": made(
         "Interactions",
         weights=st.dictionaries(words, st.floats(0.001, 9), min_size=1, max_size=3),

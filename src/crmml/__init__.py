@@ -48,6 +48,8 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "features.feature_set": ("FeatureSet",),
     "features.rhythm": ("DaysActive", "Gap", "Sessions", "Streak", "TimeTo"),
     "features.vectors": ("MeanVector",),
+    "features.contracts": ("contracts", "survivors"),
+    "features.subscription": ("Subscribers", "SubscriptionChurn"),
     "features.transactions": ("discrete_transactions", "transactions"),
     "features.targets": ("Churn", "NextItems", "Population", "Repurchase", "Rule", "Spend"),
     "features.interactions": ("Interactions", "build_interactions", "build_next_items"),

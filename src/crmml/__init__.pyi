@@ -46,6 +46,7 @@ from crmml.features.baskets import (
 )
 from crmml.features.change import Change as Change, Trend as Trend
 from crmml.features.clocks import CutoffCalendar as CutoffCalendar, HourShare as HourShare, WeekdayShare as WeekdayShare
+from crmml.features.contracts import contracts as contracts, survivors as survivors
 from crmml.features.cutoffs import cutoffs as cutoffs
 from crmml.features.datasets import Dataset as Dataset, build_dataset as build_dataset, build_features as build_features
 from crmml.features.decay import DecayedSum as DecayedSum
@@ -72,6 +73,7 @@ from crmml.features.rhythm import (
     Streak as Streak,
     TimeTo as TimeTo,
 )
+from crmml.features.subscription import Subscribers as Subscribers, SubscriptionChurn as SubscriptionChurn
 from crmml.features.targets import (
     Churn as Churn,
     NextItems as NextItems,

@@ -135,6 +135,9 @@ TEXTS: dict[str, Any] = {
     "target_churn": lambda: of_target(cm.Churn("60d", event_type="purchase", active_within="180d", gap="7d")),
     "target_spend": lambda: of_target(cm.Spend("60d", event_type=["purchase", "view"])),
     "target_repurchase": lambda: of_target(cm.Repurchase("60d")),
+    "target_subscription_churn": lambda: of_target(
+        cm.SubscriptionChurn("60d", event_type="purchase", active_within="31d", ended_by="view")
+    ),
 }
 
 
