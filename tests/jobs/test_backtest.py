@@ -269,6 +269,6 @@ def test_a_simulated_log_is_better_predicted_than_by_the_rules() -> None:
     model = cm.ChurnClassifier(num_iterations=60)
     report = cm.backtest(log, "standard", target, model, cm.cutoffs("2023-10-01", "2024-08-01", every="60d"))
     assert report.metrics["auc"] > report.metrics["auc_best_rule"]
-    assert str(report.comparison).startswith("better than the recency rule on ")
+    assert str(report.comparison).startswith("better than the BG/NBD rule on ")
     assert report.warnings == ()
     assert report.table.groupby("as_of")["customers"].nunique().eq(1).all()  # all contenders on the same rows

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import crmml as cm
-from crmml.jobs.rules import calibrated, rule_scores, with_rules
+from crmml.jobs.rules import calibrated, rule_scores, with_extra
 
 
 def test_a_rule_scores_high_where_it_expects_a_one() -> None:
@@ -35,8 +35,8 @@ def test_no_event_is_longer_ago_than_any_and_no_value_is_less_than_any() -> None
 def test_features_of_rules_are_built_once() -> None:
     features = cm.FeatureSet([cm.Count(), cm.Recency()])
     rules = [cm.Rule("a", cm.Recency()), cm.Rule("b", cm.Tenure()), cm.Rule("c", cm.Tenure(), ascending=False)]
-    assert with_rules(features, rules).names == ("count", "recency", "tenure")
-    assert with_rules(features, rules[:1]) is features
+    assert with_extra(features, rules).names == ("count", "recency", "tenure")
+    assert with_extra(features, rules[:1]) is features
 
 
 @given(

@@ -94,7 +94,7 @@ def test_the_whole_text() -> None:
         "Verdict: ",
     ]
     assert head.startswith("\n".join(lines))
-    assert " ".join(head.split()).endswith(f"Verdict: {report.comparison}.")
+    assert " ".join(head.split()).endswith(f"Verdict: {report.comparison}. Grade: too good: suspected leakage.")
     assert f"{mean}{tables}" == (
         "\n\n"
         "Mean over the cutoffs ± standard deviation\n"
@@ -110,6 +110,8 @@ def test_the_whole_text() -> None:
         "  hold-out    customers  churned  trained on cutoffs  model  best rule  difference\n"
         "  2024-03-01          4   50.0 %  2, last 2023-12-02  1.000      0.750      +0.250\n"
         "  2024-03-31          4   50.0 %  2, last 2023-12-02  0.750      0.250      +0.500\n"
+        "\n"
+        "Predicted over actual, cutoff by cutoff: from 0.50 to 0.50; 1 is right.\n"
         "\n"
         "Look into\n"
         "  - AUC 1.000 is too good.\n"

@@ -9,7 +9,15 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from crmml.metrics import auc, normalised_gini
-from crmml.report.comparison import Comparison, WeightedGini, WeightedMean, best_rule, compare, customer_bootstrap
+from crmml.report.comparison import (
+    Comparison,
+    WeightedGini,
+    WeightedMean,
+    best_rule,
+    compare,
+    customer_bootstrap,
+    interval,
+)
 from crmml.report.measures import measures_of
 from tests.report.made import CUTOFFS, churn_report, items_report, report_of, rows_of, value_report
 
@@ -81,7 +89,7 @@ def test_the_rows_of_one_customer_are_drawn_together() -> None:
     one = churn_report(1, 300).scores
     five = pd.concat([one.assign(as_of=as_of) for as_of in CUTOFFS], ignore_index=True)
     expected = customer_bootstrap(one, "recency rule", AUC)
-    assert customer_bootstrap(five, "recency rule", AUC) == pytest.approx(expected)
+    assert customer_bootstrap(five, "recency rule", AUC) == pytest.approx(np.repeat(expected, 5, axis=1))
 
 
 def test_the_interval_has_the_width_that_theory_gives() -> None:
@@ -90,7 +98,7 @@ def test_the_interval_has_the_width_that_theory_gives() -> None:
     rows = items_report(1, 4000).scores
     mine = rows.loc[rows["kind"] == "model", ndcg.name].to_numpy()
     theirs = rows.loc[rows["contender"] == "popularity rule", ndcg.name].to_numpy()
-    low, high = customer_bootstrap(rows, "popularity rule", ndcg)
+    low, high = interval(customer_bootstrap(rows, "popularity rule", ndcg))
     expected = 2 * 1.96 * np.sqrt((mine - theirs).var() / len(mine))
     assert (high - low) == pytest.approx(expected, rel=0.2)
     assert (low + high) / 2 == pytest.approx((mine - theirs).mean(), abs=expected / 10)
@@ -104,15 +112,15 @@ def test_the_interval_is_of_the_mean_over_cutoffs_and_not_of_the_pooled_rows() -
         pieces.append(rows_of(as_of, "model", "model", y, level + y / 10, of="binary"))
         pieces.append(rows_of(as_of, "coin", "rule", y, np.full(100, 0.5), of="binary"))
     # perfect 1 - coin 1/2, in every draw
-    assert customer_bootstrap(pd.concat(pieces, ignore_index=True), "coin", AUC) == (0.5, 0.5)
+    assert (customer_bootstrap(pd.concat(pieces, ignore_index=True), "coin", AUC) == 0.5).all()
 
 
 def test_the_interval_is_the_same_every_time() -> None:
     rows = value_report(2, 200).scores
     gini = measures_of("value")[0]
     first = customer_bootstrap(rows, "last-period spend", gini)
-    assert first == customer_bootstrap(rows, "last-period spend", gini)
-    assert first != customer_bootstrap(rows, "last-period spend", gini, seed=1)
+    assert (first == customer_bootstrap(rows, "last-period spend", gini)).all()
+    assert (first != customer_bootstrap(rows, "last-period spend", gini, seed=1)).all()
 
 
 def test_without_a_rule_there_is_nothing_to_compare() -> None:
@@ -186,3 +194,41 @@ def test_where_low_is_good_a_negative_difference_is_better() -> None:
     brier = measures_of("binary")[2]
     given: dict[str, Any] = {"measure": brier, "rule": "r", "cutoffs": 3, "wins": 3, "std": 0.0}
     assert Comparison(**given, difference=-0.02, low=-0.03, high=-0.01).verdict == "better"
+
+
+@pytest.mark.parametrize(
+    ("numbers", "grade"),
+    [
+        ({"intervals": ((0.01, 0.05), (0.02, 0.05), (0.001, 0.05))}, "A"),
+        ({"intervals": ((0.01, 0.05), (0.02, 0.05), (0.0, 0.05))}, "B"),  # one cutoff alone does not prove it
+        ({"intervals": ((0.01, 0.05), (0.02, 0.05)), "cutoffs": 2, "wins": 2}, "B"),  # two cutoffs may agree by chance
+        ({"intervals": ((0.01, 0.05), (0.02, 0.05), (-0.02, 0.05)), "wins": 2}, "C"),
+        ({"intervals": ((0.01, 0.05),), "cutoffs": 1, "wins": 1}, "C"),
+        ({"low": 0.0}, "no better than the rule"),
+        ({"wins": 1}, "no better than the rule"),
+        ({"low": -0.03, "high": -0.01, "wins": 0}, "no better than the rule"),
+    ],
+)
+def test_the_grade_comes_from_the_intervals(numbers: dict[str, Any], grade: str) -> None:
+    given: dict[str, Any] = {"measure": AUC, "rule": "r", "cutoffs": 3, "wins": 3, "std": 0.01}
+    given |= {"difference": 0.03, "low": 0.01, "high": 0.05, "intervals": ((0.01, 0.05),) * 3}
+    assert Comparison(**(given | numbers)).grade == grade
+
+
+def test_where_low_is_good_the_grade_looks_at_the_upper_end() -> None:
+    brier = measures_of("binary")[2]
+    given: dict[str, Any] = {"measure": brier, "rule": "r", "cutoffs": 3, "wins": 3, "std": 0.0, "difference": -0.02}
+    given |= {"low": -0.03, "high": -0.01}
+    assert Comparison(**given, intervals=((-0.03, -0.01),) * 3).grade == "A"
+    assert Comparison(**given, intervals=((-0.03, 0.01),) * 3).grade == "B"
+
+
+def test_every_cutoff_has_its_own_interval() -> None:
+    rows = churn_report(3, 300).scores
+    found = report_of(rows, "binary").comparison
+    assert found is not None
+    for as_of, ends in zip(CUTOFFS[:3], found.intervals, strict=True):
+        alone = report_of(rows[rows["as_of"] == as_of], "binary").comparison
+        assert alone is not None
+        # The same customers are drawn: those of one cutoff are those of all.
+        assert ends == pytest.approx((alone.low, alone.high))

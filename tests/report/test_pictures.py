@@ -26,8 +26,8 @@ def lines(axes: Any) -> dict[str, Any]:
 
 
 def test_every_task_has_its_pictures(churn: cm.BacktestReport) -> None:
-    assert list(churn.figures()) == ["over_cutoffs", "gains", "lift", "calibration"]
-    assert list(value_report(2, 100).figures()) == ["over_cutoffs", "gains", "value_deciles"]
+    assert list(churn.figures()) == ["over_cutoffs", "gains", "lift", "calibration", "levels"]
+    assert list(value_report(2, 100).figures()) == ["over_cutoffs", "gains", "value_deciles", "levels"]
     assert list(items_report(2, 50).figures()) == ["over_cutoffs", "metrics"]
 
 

@@ -161,7 +161,8 @@ class Bundle:
         left = left_already(log, population, rows.index, cutoffs)
         table = table.assign(eligible=True)
         if everyone:
-            table = pd.concat([table, left.assign(eligible=False)]).sort_values(["customer_id", "as_of"], ignore_index=True)
+            both = pd.concat([table, left.assign(eligible=False)])
+            table = both.sort_values(["customer_id", "as_of"], ignore_index=True)
         table.attrs["not_eligible"] = len(left)
         return table
 

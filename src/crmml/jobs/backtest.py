@@ -13,6 +13,7 @@ import pandas as pd
 from crmml.data.log import InteractionLog
 from crmml.data.time import AsOf, moments_of, spoken
 from crmml.errors import ConfigError, DataError
+from crmml.features.aggregate import Aggregate
 from crmml.features.interactions import Interactions
 from crmml.features.presets import as_feature_set
 from crmml.features.targets import NextItems, Target
@@ -33,6 +34,7 @@ def backtest(
     model: Any,
     as_of: AsOf | Sequence[AsOf],
     *,
+    by: Aggregate | None = None,
     progress: bool = True,
 ) -> BacktestReport:
     """Measure a model on rolling cutoffs, beside every simple rule of the target.
@@ -50,6 +52,8 @@ def backtest(
         target: what is predicted: Churn, Repurchase, Spend or NextItems.
         model: an unfitted estimator; it is cloned and never changed.
         as_of: the cutoffs, at least two that lie gap + horizon apart (one for recommenders).
+        by: a feature whose values are segments to look at one by one, such as TopValue("channel") or
+            Latest("country"); a number of many values is cut into quarters.
         progress: show a progress bar, where standard error is a terminal.
 
     Returns:
@@ -77,7 +81,8 @@ def backtest(
         )
     task = check_parts("backtest", log, features, target, model)
     cutoffs = moments_of(as_of)
-    holdouts, skipped = _holdouts(log, features, target, model, cutoffs, progress=progress)
+    _check_by(by, features)
+    holdouts, skipped = _holdouts(log, features, target, model, by=by, cutoffs=cutoffs, progress=progress)
     if not holdouts:
         reasons = " ".join(f"{spoken(one.as_of)}: {one.reason}" for one in skipped)
         raise DataError(
@@ -102,11 +107,22 @@ def _holdouts(
     features: Features,
     target: Target,
     model: Any,
-    cutoffs: Sequence[pd.Timestamp],
     *,
+    by: Aggregate | None,
+    cutoffs: Sequence[pd.Timestamp],
     progress: bool,
 ) -> tuple[list[Holdout], list[Skipped]]:
     if isinstance(features, Interactions):
         target = cast(NextItems, target)  # check_parts has seen to it
         return items_holdouts(log, features, target, model, cutoffs=cutoffs, k=K, progress=progress)
-    return rolling_holdouts(log, as_feature_set(features, log), target, model, cutoffs=cutoffs, progress=progress)
+    found = as_feature_set(features, log)
+    return rolling_holdouts(log, found, target, model, by=by, cutoffs=cutoffs, progress=progress)
+
+
+def _check_by(by: Any, features: Features) -> None:
+    if by is None:
+        return
+    if not isinstance(by, Aggregate):
+        raise ConfigError(f"backtest: by is {by!r}. Use a feature whose values are segments: by=TopValue('channel').")
+    if isinstance(features, Interactions):
+        raise ConfigError(f"backtest: by={by!r} needs features, but recommenders have Interactions. Leave by out.")

@@ -8,10 +8,7 @@ import pandas as pd
 
 from crmml.data.time import spoken
 from crmml.metrics import auc, normalised_gini
-from crmml.report.measures import Floats, Measure
-
-# Customers are not this predictable: above it, a feature most likely knows the label.
-TOO_GOOD = 0.98
+from crmml.report.measures import TOO_GOOD, Floats, Measure
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +21,12 @@ class Holdout:
 
 
 def contender_rows(
-    index: "pd.Index[Any]", contender: tuple[str, str], y: Floats, score: Floats, probability: Floats | None
+    index: "pd.Index[Any]",
+    contender: tuple[str, str],
+    y: Floats,
+    score: Floats,
+    probability: Floats | None,
+    **more: Any,
 ) -> pd.DataFrame:
     """The rows of one contender (name, kind) at one cutoff, in the columns of `BacktestReport.scores`."""
     return pd.DataFrame(
@@ -36,6 +38,7 @@ def contender_rows(
             "y": y,
             "score": score,
             "probability": np.nan if probability is None else probability,
+            **more,
         }
     )
 

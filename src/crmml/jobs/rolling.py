@@ -9,13 +9,15 @@ import pandas as pd
 from crmml.data.log import InteractionLog
 from crmml.data.time import spoken
 from crmml.errors import ConfigError, DataError
+from crmml.features.aggregate import Aggregate
 from crmml.features.cutoffs import purged, require_purged
 from crmml.features.datasets import build_dataset
 from crmml.features.feature_set import FeatureSet
 from crmml.features.targets import Rule, Target
+from crmml.jobs.buyers import BuyersRule, buyers_rules
 from crmml.jobs.holdout import Holdout, contender_rows, suspicions
 from crmml.jobs.parts import progress_bar, to_fit
-from crmml.jobs.rules import calibrated, rule_scores, with_rules
+from crmml.jobs.rules import calibrated, rule_scores, segment_of, with_extra
 from crmml.report.backtest import Skipped
 from crmml.report.measures import Floats, holdout_table, measures_of
 
@@ -59,18 +61,22 @@ def rolling_holdouts(
     target: Target,
     model: Any,
     *,
+    by: Aggregate | None,
     cutoffs: Sequence[pd.Timestamp],
     progress: bool,
 ) -> tuple[list[Holdout], list[Skipped]]:
     """The measured hold-outs, and those that cannot be measured with the reason."""
     plan = rolling_plan(cutoffs, target)
     holdouts, skipped = [], []
-    with progress_bar("backtest", 1 + len(plan), progress=progress) as bar:
-        X, y = build_dataset(log, with_rules(features, target.rules), target, cutoffs)
+    with progress_bar("backtest", 2 + len(plan), progress=progress) as bar:
+        X, y = build_dataset(log, with_extra(features, target.rules, by), target, cutoffs)
+        bar.update()
+        buyers = buyers_rules(log, target, [holdout for holdout, _ in plan])
         bar.update()
         for holdout, training in plan:
             try:
-                holdouts.append(_measure(Split(X, y, holdout, training), features, target, model))
+                split = Split(X, y, holdout, training)
+                holdouts.append(_measure(split, features, target, model, by=by, buyers=buyers.get(holdout)))
             except DataError as error:
                 skipped.append(Skipped(holdout, str(error)))
             bar.update()
@@ -90,7 +96,9 @@ class Split:
         self.holdout, self.training = holdout, training
 
 
-def _measure(split: Split, features: FeatureSet, target: Target, model: Any) -> Holdout:
+def _measure(
+    split: Split, features: FeatureSet, target: Target, model: Any, *, by: Aggregate | None, buyers: BuyersRule | None
+) -> Holdout:
     """Train for one hold-out, score it, and measure the model and every rule on the same rows.
 
     Raises:
@@ -103,10 +111,20 @@ def _measure(split: Split, features: FeatureSet, target: Target, model: Any) -> 
     score = model_score(fitted, split.X_test[names], target)
     y, index = split.y_test.to_numpy(np.float64), split.X_test.index
     probability = score if target.task == "binary" else None
-    rows = [contender_rows(index, (type(model).__name__, "model"), y, score, probability)]
+    more = {} if by is None else {"segment": segment_of(split.X_test[by.name])}
+    if target.task == "value" and hasattr(fitted, "predict_interval"):
+        lo, hi = fitted.predict_interval(split.X_test[names])
+        ends = {"lo": lo, "hi": hi}
+    else:
+        ends = {}
+    rows = [contender_rows(index, (type(model).__name__, "model"), y, score, probability, **ends, **more)]
     for rule in target.rules:
         score, probability = _rule_score(rule, split, target)
-        rows.append(contender_rows(index, (rule.name, "rule"), y, score, probability))
+        rows.append(contender_rows(index, (rule.name, "rule"), y, score, probability, **more))
+    if buyers is not None:
+        score = buyers.of(index)
+        probability = score if buyers.probabilistic else None
+        rows.append(contender_rows(index, (buyers.name, "rule"), y, score, probability, **more))
     scores = pd.concat(rows, ignore_index=True)
     table = holdout_table(scores, measures, split.training)
     return Holdout(table, scores, suspicions(table, measures[0], split.X_test[names], split.y_test))

@@ -1,12 +1,14 @@
 """Simple rules as contenders: the score of a rule, and what probability or amount it stands for."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.isotonic import IsotonicRegression
 
+from crmml.features.aggregate import Aggregate
 from crmml.features.aggregates import Recency
 from crmml.features.feature_set import FeatureSet
 from crmml.features.rhythm import Gap
@@ -14,17 +16,38 @@ from crmml.features.targets import Rule
 
 Floats = NDArray[np.float64]
 
+# A number with more different values than these is cut into quarters.
+_FEW = 8
 
-def with_rules(features: FeatureSet, rules: Sequence[Rule]) -> FeatureSet:
-    """The features, and those of the rules that are not among them: one build, the same rows.
 
-    >>> from crmml import Count, FeatureSet, Recency
+def with_extra(features: FeatureSet, rules: Sequence[Rule], by: Aggregate | None = None) -> FeatureSet:
+    """The features, and those of the rules and of the segments that are not among them: one build, the same rows.
+
+    >>> from crmml import Count, FeatureSet, Recency, Tenure
     >>> rules = [Rule("recency rule", Recency()), Rule("frequency rule", Count())]
-    >>> with_rules(FeatureSet([Recency()]), rules).names
-    ('recency', 'count')
+    >>> with_extra(FeatureSet([Recency()]), rules, Tenure()).names
+    ('recency', 'count', 'tenure')
     """
-    extra = {rule.feature.name: rule.feature for rule in rules if rule.feature.name not in features.names}
+    asked = [*(rule.feature for rule in rules), *([] if by is None else [by])]
+    extra = {feature.name: feature for feature in asked if feature.name not in features.names}
     return features + list(extra.values()) if extra else features
+
+
+def segment_of(values: pd.Series) -> list[str]:
+    """The segment of each customer by one feature: its value as text, or its quarter where it is a number of many.
+
+    >>> segment_of(pd.Series(["web", None, "store"]))
+    ['web', 'none', 'store']
+    >>> segment_of(pd.Series(range(12)))[::5]
+    ['0 to 2.75', '2.75 to 5.5', '8.25 to 11']
+    """
+    if pd.api.types.is_numeric_dtype(values) and values.nunique() > _FEW:
+        numbers = values.to_numpy(np.float64)
+        edges = np.unique(np.nanquantile(numbers, [0, 0.25, 0.5, 0.75, 1]))
+        quarter = np.clip(np.searchsorted(edges, numbers, side="left"), 1, len(edges) - 1)
+        names = np.array([f"{low:.4g} to {high:.4g}" for low, high in pairwise(edges)])
+        values = pd.Series(names[quarter - 1]).where(~np.isnan(numbers))
+    return ["none" if pd.isna(value) else str(value) for value in values]
 
 
 def rule_scores(rule: Rule, table: pd.DataFrame) -> pd.Series:

@@ -19,6 +19,8 @@ from crmml.metrics.classification import (
     lift,
     pr_auc,
 )
+from crmml.metrics.intervals import coverage, winkler
+from crmml.metrics.profit import profit_curve
 from crmml.metrics.ranking import average_precision_at_k, hit_rate_at_k, ndcg_at_k, recall_at_k
 from crmml.metrics.value import decile_table, mae, normalised_gini, spearman, total_error
 
@@ -28,6 +30,7 @@ __all__ = [
     "brier",
     "calibration_error",
     "calibration_table",
+    "coverage",
     "decile_table",
     "gains_table",
     "hit_rate_at_k",
@@ -36,7 +39,9 @@ __all__ = [
     "ndcg_at_k",
     "normalised_gini",
     "pr_auc",
+    "profit_curve",
     "recall_at_k",
     "spearman",
     "total_error",
+    "winkler",
 ]

@@ -59,7 +59,7 @@ def pr_auc(y: ArrayLike, score: ArrayLike) -> float:
     """
     labels, scores = checked("pr_auc", y=y, score=score)
     checked_labels("pr_auc", labels, need=(1,))
-    rows, ones = _gains_curve(labels, scores)
+    rows, ones = gains_curve(labels, scores)
     precision = ones[1:] / rows[1:]
     return float(np.diff(ones) @ precision / ones[-1])
 
@@ -138,7 +138,7 @@ def lift(y: ArrayLike, score: ArrayLike, at: float = 0.1) -> float:
     checked_labels("lift", labels, need=(1,))
     if not 0 < at <= 1:
         raise ConfigError(f"lift: at is {at!r}. Use a share of the customers in (0, 1], such as at=0.1.")
-    rows, ones = _gains_curve(labels, scores)
+    rows, ones = gains_curve(labels, scores)
     targeted = at * len(labels)
     return float(np.interp(targeted, rows, ones) / targeted * (len(labels) / ones[-1]))
 
@@ -164,7 +164,7 @@ def gains_table(y: ArrayLike, score: ArrayLike, n_bins: int = 10) -> pd.DataFram
     labels, scores = checked("gains_table", y=y, score=score)
     checked_labels("gains_table", labels, need=(1,))
     edges = bin_edges(len(labels), checked_count("gains_table", "n_bins", n_bins))
-    reached = np.interp(edges, *_gains_curve(labels, scores))
+    reached = np.interp(edges, *gains_curve(labels, scores))
     customers, positives = np.diff(edges), np.diff(reached)
     captured = reached[1:] / reached[-1]
     table = {
@@ -177,7 +177,7 @@ def gains_table(y: ArrayLike, score: ArrayLike, n_bins: int = 10) -> pd.DataFram
     return pd.DataFrame(table, index=bin_index(len(customers)))
 
 
-def _gains_curve(y: Floats, score: Floats) -> tuple[Floats, Floats]:
+def gains_curve(y: Floats, score: Floats) -> tuple[Floats, Floats]:
     """Rows taken and ones among them, from the highest score down, a point after each group of ties.
 
     Straight lines between the points are the expected value over a random order inside each group.

@@ -10,8 +10,10 @@ import pandas as pd
 
 from crmml.data.files import as_path, write_bytes
 from crmml.metrics import calibration_table, decile_table, gains_table
+from crmml.report.breakdown import coverage_of, metric_intervals, segments_of, stability_of
 from crmml.report.comparison import Comparison, best_rule, compare
-from crmml.report.measures import Measure, measures_of
+from crmml.report.measures import TOO_GOOD, Measure, measures_of
+from crmml.report.profit import Profit, profit_of
 from crmml.report.text import report_text
 
 if TYPE_CHECKING:
@@ -40,7 +42,8 @@ class BacktestReport:
             `customers`, `mean_y` (share of ones, mean value, or mean number of new items), `trained_on` (number
             of training cutoffs), `trained_until` (the last of them), then one column per metric.
         scores: the rows behind the table: `as_of`, `contender`, `kind`, `customer_id`, `y`, `score` and
-            `probability` (NaN where the task has none).
+            `probability` (NaN where the task has none); for values `lo` and `hi`, the ends of the model's 90 %
+            intervals, where it has them; `segment`, where the backtest was asked for segments.
         training_cutoffs: the cutoffs with complete labels: all that a final training may use.
         skipped: hold-outs that could not be measured, with the reason.
         warnings: what a careful reader should look into, such as a score that is too good to be true.
@@ -57,7 +60,7 @@ class BacktestReport:
       held out  2 cutoffs, 2024-03-01 to 2024-05-01
     ...
     >>> report.table["contender"].unique().tolist()
-    ['ChurnClassifier', 'recency rule', 'frequency rule']
+    ['ChurnClassifier', 'recency rule', 'frequency rule', 'halved-window rule', 'BG/NBD rule']
     """
 
     task: str
@@ -110,6 +113,8 @@ class BacktestReport:
             found |= {measure.name: mean, f"{measure.name}_std": std}
             if self.best_rule is not None:
                 found[f"{measure.name}_best_rule"] = self._of(self.best_rule, "rule", measure.name)[0]
+        for group, row in self.coverage.iterrows():
+            found[f"interval_coverage_{str(group).replace(' ', '_')}"] = float(row["coverage"])
         return {name: value for name, value in found.items() if not isnan(value)}
 
     def _of(self, contender: str, kind: str, metric: str) -> tuple[float, float]:
@@ -126,6 +131,81 @@ class BacktestReport:
     def comparison(self) -> Comparison | None:
         """The model against the best rule: wins, mean difference with its spread and its interval."""
         return compare(self.table, self.scores, self.measures[0])
+
+    @property
+    def grade(self) -> str:
+        """ "A", "B", "C" or "no better than the rule" (see `Comparison.grade`); or what forbids a grade.
+
+        "too good: suspected leakage" where the deciding metric of the model is 0.98 or more at a cutoff, since
+        customers are not that predictable; "no rule to beat" where the target names none.
+        """
+        model = self.table[self.table["kind"] == "model"]
+        if self.task != "items" and (model[self.measures[0].name] >= TOO_GOOD).any():
+            return "too good: suspected leakage"
+        return "no rule to beat" if self.comparison is None else self.comparison.grade
+
+    @cached_property
+    def intervals(self) -> pd.DataFrame:
+        """Per metric of the model: `mean` over the cutoffs, `low` and `high` of its 95 % interval.
+
+        By redrawing customers 100 times, so that a large backtest takes a while to answer the first time.
+        """
+        return metric_intervals(self)
+
+    @cached_property
+    def stability(self) -> pd.DataFrame:
+        """Cutoff by cutoff: `as_of`, `customers`, `mean_predicted`, `mean_actual`, `ratio`, the deciding metric.
+
+        Empty for lists.
+        """
+        return pd.DataFrame() if self.task == "items" else stability_of(self)
+
+    @cached_property
+    def segments(self) -> pd.DataFrame:
+        """Segment by segment: `segment`, `customers`, `mean_predicted`, `mean_actual`, `model`, `rule`.
+
+        The last two are the deciding metric, all hold-outs pooled. Empty without `backtest(..., by=...)`.
+        """
+        return segments_of(self) if "segment" in self.scores else pd.DataFrame()
+
+    @cached_property
+    def coverage(self) -> pd.DataFrame:
+        """How often the truth lay inside the 90 % intervals: rows "all" and "top tenth" (by prediction).
+
+        Columns `customers`, `coverage`, `mean_width`, `winkler` (interval score over the mean value). Empty where the
+        model has no intervals.
+        """
+        return coverage_of(self) if self.task == "value" else pd.DataFrame()
+
+    def profit(
+        self,
+        *,
+        margin: float,
+        save_rate: float,
+        contact_cost: float,
+        offer_cost: float = 0.0,
+        fixed_cost: float = 0.0,
+    ) -> Profit:
+        """What a campaign would have earned with this list, for every length of it; see `metrics.profit_curve`.
+
+        Args:
+            margin: what a saved customer is worth, before the offer.
+            save_rate: probability that a contacted leaver stays, from 0 to 1: an experiment tells, not this report.
+            contact_cost, offer_cost: per customer; fixed_cost: of the campaign.
+
+        Raises:
+            ConfigError: the report is not about who leaves; a cost or a rate out of range.
+
+        >>> import crmml as cm
+        >>> log = cm.simulate_log(300, seed=1).log
+        >>> churn = cm.Churn("60d", event_type="purchase", active_within="180d")
+        >>> report = cm.backtest(log, "rfm", churn, cm.ChurnClassifier(num_iterations=20), ["2024-01-01", "2024-03-01"])
+        >>> profit = report.profit(margin=40, save_rate=0.3, contact_cost=2)
+        >>> bool(profit.table.loc[1.0, "model"] == profit.table.loc[1.0, "rule"])  # all customers, in any order
+        True
+        """
+        economics = {"margin": margin, "save_rate": save_rate, "contact_cost": contact_cost}
+        return profit_of(self, **economics, offer_cost=offer_cost, fixed_cost=fixed_cost)
 
     @cached_property
     def predictions(self) -> pd.DataFrame:

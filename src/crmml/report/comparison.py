@@ -1,6 +1,5 @@
 """Is the model better than the best simple rule? A paired comparison over cutoffs and over customers."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,8 +9,12 @@ from numpy.typing import NDArray
 
 from crmml.report.measures import Floats, Measure
 
+Grade = Literal["A", "B", "C", "no better than the rule"]
+
 REPLICATES = 200
 COVERAGE = 0.95
+# With fewer hold-outs than these, agreement may be chance.
+PROVING = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +31,7 @@ class Comparison:
         difference: mean over the cutoffs of model - rule, both on the same customers.
         std: standard deviation of that difference over the cutoffs; NaN with one cutoff.
         low, high: 95 % interval of `difference`: bootstrap over customers (see `customer_bootstrap`).
+        intervals: the same interval (low, high) at each cutoff alone.
     """
 
     measure: Measure
@@ -38,6 +42,26 @@ class Comparison:
     std: float
     low: float
     high: float
+    intervals: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def grade(self) -> Grade:
+        """How well it is proven that the model is better, from the intervals of the difference alone.
+
+        "A": the interval lies on the good side of 0 at every cutoff, of which there are three or more.
+        "B": the interval of the mean does, and the model is ahead at every cutoff, of which there are two or more.
+        "C": the interval of the mean does, and two thirds of the cutoffs agree: the verdict is "better".
+        """
+        if self.verdict != "better":
+            return "no better than the rule"
+        if self.cutoffs >= PROVING and all(self._gains(*ends)[0] > 0 for ends in self.intervals):
+            return "A"
+        return "B" if self.wins == self.cutoffs > 1 else "C"
+
+    def _gains(self, low: float, high: float) -> tuple[float, float]:
+        """The ends of an interval of the difference, turned so that more is better; the lesser first."""
+        least, most = sorted(self.measure.cost(0.0) - self.measure.cost(end) for end in (low, high))
+        return least, most
 
     @property
     def verdict(self) -> Literal["better", "no better", "worse"]:
@@ -45,7 +69,7 @@ class Comparison:
 
         "better" if the interval lies on the good side of 0 and two thirds of the cutoffs agree; "worse" likewise.
         """
-        gains = sorted(self.measure.cost(0.0) - self.measure.cost(end) for end in (self.low, self.high))
+        gains = self._gains(self.low, self.high)
         if gains[0] > 0 and 3 * self.wins >= 2 * self.cutoffs:
             return "better"
         if gains[1] < 0 and 3 * self.wins <= self.cutoffs:
@@ -100,7 +124,8 @@ def compare(table: pd.DataFrame, scores: pd.DataFrame, measure: Measure) -> Comp
     other = table[(table["kind"] == "rule") & (table["contender"] == rule)].set_index("as_of")[measure.name]
     pairs = [(float(model[as_of]), float(other[as_of])) for as_of in model.index]
     differences = np.array([measure.difference(mine, theirs) for mine, theirs in pairs])
-    low, high = customer_bootstrap(scores, rule, measure)
+    draws = customer_bootstrap(scores, rule, measure)
+    low, high = interval(_means(draws))
     return Comparison(
         measure=measure,
         rule=rule,
@@ -110,18 +135,19 @@ def compare(table: pd.DataFrame, scores: pd.DataFrame, measure: Measure) -> Comp
         std=float(differences.std(ddof=1)) if len(pairs) > 1 else float("nan"),
         low=low,
         high=high,
+        intervals=tuple(interval(column) for column in draws.T),
     )
 
 
 def customer_bootstrap(
     scores: pd.DataFrame, rule: str, measure: Measure, *, replicates: int = REPLICATES, seed: int = 0
-) -> tuple[float, float]:
-    """95 % interval of the mean difference model - rule over the cutoffs, by redrawing customers.
+) -> Floats:
+    """Differences model - rule under redrawn customers, shape (replicates, cutoffs); NaN where one is undefined.
 
     Whole customers are drawn with replacement, so that the rows of one customer at several cutoffs stay
-    together; each draw gives one difference per cutoff and their mean. It says how much the customers at hand
-    decide, not how much next season may differ: read it beside the spread over cutoffs. Percentiles, Efron
-    and Tibshirani (1993), An introduction to the bootstrap, chapter 13.
+    together; each draw gives one difference per cutoff. The spread says how much the customers at hand decide, not
+    how much next season may differ: read it beside the spread over cutoffs. Efron and Tibshirani (1993), An
+    introduction to the bootstrap, chapter 13.
     """
     codes, customers = pd.factorize(scores["customer_id"])
     kind, contender = scores["kind"].to_numpy(), scores["contender"].to_numpy()
@@ -130,23 +156,34 @@ def customer_bootstrap(
         mine, theirs = rows[kind[rows] == "model"], rows[(kind[rows] == "rule") & (contender[rows] == rule)]
         holdouts.append([_weighable(scores.iloc[side], codes[side], measure) for side in (mine, theirs)])
     generator = np.random.default_rng(seed)
-    draws = np.empty(replicates)
+    draws = np.empty((replicates, len(holdouts)))
     for number in range(replicates):
         drawn = generator.integers(len(customers), size=len(customers))
         weights = np.bincount(drawn, minlength=len(customers)).astype(np.float64)
-        draws[number] = _mean([mine.value(weights) - theirs.value(weights) for mine, theirs in holdouts])
-    draws = draws[~np.isnan(draws)]
-    if not len(draws):
+        draws[number] = [mine.value(weights) - theirs.value(weights) for mine, theirs in holdouts]
+    return draws
+
+
+def interval(draws: Floats) -> tuple[float, float]:
+    """The 95 % interval of draws by their percentiles; NaN where no draw could be measured.
+
+    >>> [round(end) for end in interval(np.arange(1001.0))]
+    [25, 975]
+    """
+    known = draws[~np.isnan(draws)]
+    if not len(known):
         return float("nan"), float("nan")
     tail = (1 - COVERAGE) / 2
-    low, high = np.quantile(draws, [tail, 1 - tail])
+    low, high = np.quantile(known, [tail, 1 - tail])
     return float(low), float(high)
 
 
-def _mean(values: Sequence[float]) -> float:
-    """The mean of the cutoffs that a draw can measure (a draw may hold labels of one class only)."""
-    known = [value for value in values if not np.isnan(value)]
-    return float(np.mean(known)) if known else float("nan")
+def _means(draws: Floats) -> Floats:
+    """The mean over the cutoffs that each draw can measure (a draw may hold labels of one class only)."""
+    known = ~np.isnan(draws)
+    counts = known.sum(axis=1)
+    sums = np.where(known, draws, 0.0).sum(axis=1)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
 
 class WeightedMean:

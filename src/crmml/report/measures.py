@@ -23,6 +23,9 @@ from crmml.metrics import (
 
 Floats = NDArray[np.float64]
 
+# Customers are not this predictable: above it, a feature most likely knows the label.
+TOO_GOOD = 0.98
+
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:

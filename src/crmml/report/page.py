@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from crmml.errors import MissingExtraError
-from crmml.report.text import capital, cutoff_rows, day, head_lines, means_rows, top_tenth, verdict
+from crmml.report.text import (
+    capital,
+    covered,
+    cutoff_rows,
+    day,
+    head_lines,
+    levels,
+    means_rows,
+    segment_rows,
+    top_tenth,
+    verdict,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,6 +60,7 @@ _SHOWN = {
     "gains": "Share found by the top of the list, model beside best rule",
     "lift": "Lift of every tenth of the list, model beside best rule",
     "calibration": "Predicted against actual share, with the distribution of the predictions",
+    "levels": "Predicted and actual mean at every hold-out cutoff",
     "value_deciles": "Predicted and actual mean value in every tenth of the list",
     "metrics": "Every metric, contender beside contender",
 }
@@ -81,18 +93,18 @@ def backtest_page(report: "BacktestReport") -> str:
 def backtest_body(report: "BacktestReport") -> str:
     """The page without its frame: what a notebook shows."""
     mood = "" if report.comparison is None else report.comparison.verdict.replace(" ", "-")
-    top = top_tenth(report)
     parts = [
         f"<h1>Backtest of {escape(report.contender)}</h1>",
         _facts(report),
         f'<p class="verdict {mood}">{escape(verdict(report))}</p>',
-        *([f"<p>{escape(top)}</p>"] if top else []),
+        *(f"<p>{escape(line)}</p>" for line in (top_tenth(report), levels(report), covered(report)) if line),
         _list("Look into", report.warnings),
         _list("Hold-outs skipped", [f"{day(one.as_of)}: {one.reason}" for one in report.skipped]),
         _means(report),
         _pictures(report),
         f"<h2>{escape(capital(report.measures[0].label))}, cutoff by cutoff</h2>",
         _table(*cutoff_rows(report)),
+        *(["<h2>Segment by segment</h2>", _table(*segment_rows(report))] if not report.segments.empty else []),
         _details(report),
     ]
     return dressed(parts)
@@ -142,6 +154,10 @@ def _details(report: "BacktestReport") -> str:
         tables["Tenths of the list, from the highest score down"] = report.deciles.reset_index(names="tenth")
     if not report.calibration.empty:
         tables["Calibration, from the lowest probability up"] = report.calibration.reset_index(names="tenth")
+    if not report.stability.empty:
+        tables["Predicted and actual, cutoff by cutoff"] = report.stability
+    if not report.coverage.empty:
+        tables["Intervals of 90 %"] = report.coverage.reset_index()
     return "".join(
         f"<details><summary>{escape(title)}</summary>{_table(list(frame.columns), _cells(frame))}</details>"
         for title, frame in tables.items()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from crmml.report.backtest import BacktestReport
+    from crmml.report.profit import Profit
     from crmml.report.selection import Selection
 
 MODEL, RULE, OTHER, GREY = "#0072B2", "#D55E00", "#009E73", "#767676"
@@ -41,12 +42,14 @@ def backtest_figures(report: "BacktestReport") -> "dict[str, Figure]":
             "gains": gains(report),
             "lift": lift_by_decile(report),
             "calibration": calibration(report),
+            "levels": levels_over_cutoffs(report),
         }
     if report.task == "value":
         return {
             "over_cutoffs": over_cutoffs(report),
             "gains": gains(report),
             "value_deciles": value_deciles(report),
+            "levels": levels_over_cutoffs(report),
         }
     return {"over_cutoffs": over_cutoffs(report), "metrics": metrics_beside(report)}
 
@@ -154,6 +157,46 @@ def value_deciles(report: "BacktestReport") -> "Figure":
     axes.bar(table.index + width / 2, table["mean_actual"], width, label="actual", **_bar(MODEL))
     axes.set_xticks(table.index)
     axes.axhline(0, color=GREY, linewidth=0.8)
+    _thousands(axes)
+    _legend(figure)
+    return figure
+
+
+def levels_over_cutoffs(report: "BacktestReport") -> "Figure":
+    """The mean that was predicted at every hold-out cutoff, and the mean that came: does the level hold?"""
+    binary = report.task == "binary"
+    what = f"Share {outcome(report)}" if binary else "Mean value per customer"
+    figure, axes = _figure("Predicted and actual, cutoff by cutoff", "", what)
+    table = report.stability
+    times = [moment.tz_localize(None) for moment in table["as_of"]]
+    axes.plot(times, table["mean_predicted"], label="predicted", **_RULE_LINE | {"color": MODEL})
+    axes.plot(times, table["mean_actual"], label="actual", **_MODEL_LINE)
+    _cutoff_ticks(axes, list(table["as_of"]), times)
+    axes.margins(x=0.08)
+    axes.set_ylim(0, 1.15 * max(table["mean_predicted"].max(), table["mean_actual"].max()))
+    if binary:
+        _percent(axes, y=True)
+    else:
+        _thousands(axes)
+    _legend(figure)
+    return figure
+
+
+def profit_curves(profit: "Profit") -> "Figure":
+    """The profit of every length of the list: the model beside the best rule, and where the model earns most."""
+    figure = _canvas(_SIZE, "Profit.figure()")
+    axes = figure.add_subplot()
+    _dress(axes, "What contacting the top of the list earns", "Share of the list contacted", "Mean profit per cutoff")
+    axes.plot(profit.table.index, profit.table["model"], color=MODEL, linewidth=2, zorder=3, label=profit.contender)
+    if "rule" in profit.table:
+        line: dict[str, Any] = {"color": RULE, "linewidth": 1.5, "linestyle": (0, (4, 2))}
+        axes.plot(profit.table.index, profit.table["rule"], label=f"best rule: {profit.rule}", **line)
+    best = profit.best_share
+    label = f"most: the first {100 * best:.0f} %"
+    axes.plot([best], [profit.table["model"].max()], "o", color=MODEL, markersize=8, zorder=4, label=label)
+    axes.axhline(0, color=GREY, linewidth=0.8)
+    axes.set_xlim(0, 1)
+    _percent(axes, x=True)
     _thousands(axes)
     _legend(figure)
     return figure

@@ -22,6 +22,8 @@ def report_text(report: "BacktestReport") -> str:
     parts = [_head(report), wrapped(verdict(report)), _means(report), _by_cutoff(report)]
     top = top_tenth(report)
     parts += [wrapped(top)] if top else []
+    parts += [wrapped(line) for line in (levels(report), covered(report)) if line]
+    parts += [_segments(report)] if not report.segments.empty else []
     parts += [_listed("Look into", report.warnings)] if report.warnings else []
     skipped = [f"{day(one.as_of)}: {one.reason}" for one in report.skipped]
     parts += [_listed("Hold-outs skipped", skipped)] if skipped else []
@@ -33,6 +35,8 @@ def verdict(report: "BacktestReport") -> str:
     if report.comparison is None:
         return f"Verdict: {report.contender} stands alone: the target names no rule to compare it with."
     sentence = f"Verdict: {report.comparison}."
+    if not report.grade.startswith("no "):  # which the comparison has said already
+        sentence += f" Grade: {report.grade}."
     behind = _behind(report)
     if behind:
         sentence += f" Behind the same rule in {', '.join(behind)}."
@@ -87,6 +91,41 @@ def top_tenth(report: "BacktestReport") -> str:
         else f"The tenth with the highest score: {100 * first['rate']:.1f} % positive, {first['lift']:.2f} times "
         f"the average. It holds {100 * first['captured']:.1f} % of all positives."
     )
+
+
+def levels(report: "BacktestReport") -> str:
+    """How far the level of the predictions was off, cutoff by cutoff, in words; "" for lists and for one cutoff."""
+    ratios: list[float] = [] if report.stability.empty else report.stability["ratio"].dropna().tolist()
+    if len(ratios) < 2:
+        return ""
+    return f"Predicted over actual, cutoff by cutoff: from {min(ratios):.2f} to {max(ratios):.2f}; 1 is right."
+
+
+def covered(report: "BacktestReport") -> str:
+    """What the intervals of a value were worth, in words; "" where there are none."""
+    if report.coverage.empty:
+        return ""
+    shares = {str(group): f"{100 * row['coverage']:.1f} %" for group, row in report.coverage.iterrows()}
+    top = f" and {shares['top tenth']} of the tenth with the highest prediction" if "top tenth" in shares else ""
+    return f"The intervals of 90 % held {shares['all']} of all customers{top}."
+
+
+def segment_rows(report: "BacktestReport") -> tuple[list[str], list[list[str]]]:
+    """Heading and rows of the table of segments, at most the twelve largest."""
+    measure = report.measures[0]
+    header = ["segment", "customers", "predicted", outcome(report), f"{measure.label}, model"]
+    header += [] if report.best_rule is None else ["best rule"]
+    rows = []
+    for row in report.segments.head(12).to_dict("records"):
+        cells = [row["segment"], f"{row['customers']:,}", mean_y_text(report, row["mean_predicted"])]
+        cells += [mean_y_text(report, row["mean_actual"]), measure.text(row["model"])]
+        rows.append(cells + ([] if report.best_rule is None else [measure.text(row["rule"])]))
+    return header, rows
+
+
+def _segments(report: "BacktestReport") -> str:
+    header, rows = segment_rows(report)
+    return "\n".join(["Segment by segment, all hold-outs pooled", *aligned([header, *rows])])
 
 
 def means_rows(report: "BacktestReport") -> list[list[str]]:
