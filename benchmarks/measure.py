@@ -5,9 +5,7 @@
 Imports nothing of crmml for a peer, and nothing of a peer for crmml: what is measured is the peak of this process.
 """
 
-import contextlib
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -19,7 +17,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
-from benchmarks.events import AS_OF  # noqa: E402  (the repository's root has to be on the path)
+from benchmarks.cost import peak_memory, processor_seconds  # noqa: E402  (the root has to be on the path)
+from benchmarks.events import AS_OF  # noqa: E402
 from benchmarks.peers import PEERS  # noqa: E402
 
 
@@ -31,23 +30,6 @@ def main() -> None:
     table = build()
     cost = {"cpu": processor_seconds() - before, "wall": time.perf_counter() - start, "memory": peak_memory()}
     print(json.dumps({**cost, **kept(table, task.get("out"))}))
-
-
-def processor_seconds() -> float:
-    """User and system seconds so far, of all threads and of finished child processes."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(each.ru_utime + each.ru_stime for each in used)
-
-
-def peak_memory() -> float:
-    """The most resident memory so far, in GB.
-
-    Linux counts the memory of the process that started this one into `ru_maxrss`; its own peak stands in /proc.
-    """
-    with contextlib.suppress(OSError):
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024 / 1e9
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
 def kept(table: Any, out: str | None) -> dict[str, Any]:
