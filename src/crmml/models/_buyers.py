@@ -10,12 +10,15 @@ from sklearn.exceptions import ConvergenceWarning
 from crmml.errors import DataError
 from crmml.models._base import Floats, State
 from crmml.models._history import History
+from crmml.models._recent_buyers import RecentBGNBD
 from crmml.models._state import StateReader
 from crmml.models.btyd.beta_geometric import BGNBD
 from crmml.models.btyd.gamma_gamma import GammaGamma
 
 # Draws the parameters to 1 so gently that only data which say nothing feel it.
 _PENALTY = 0.01
+# A young log can leave open whether anybody has stopped at all: there the gentle one does not end the search.
+_STRONGER = 1.0
 
 
 class Buyers:
@@ -32,17 +35,21 @@ class Buyers:
 
     @classmethod
     def learn(cls, history: History) -> Self | None:
-        """Fit both to customers at one cutoff; None where their purchases determine no model."""
+        """Fit both to customers at one cutoff; None where their purchases determine no model.
+
+        The customers may be everybody, or those who bought lately: see `RecentBGNBD`.
+        """
         some = history[history.known]
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ConvergenceWarning)  # looked at below
-                purchases = BGNBD(penalty=_PENALTY).fit(_frame(some))
-        except DataError:
-            return None
-        if not purchases.convergence_.converged:
-            return None
-        return cls(purchases, _value(some))
+        for penalty in (_PENALTY, _STRONGER):
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", ConvergenceWarning)  # looked at below
+                    purchases = RecentBGNBD(penalty=penalty).fit(_frame(some))
+            except DataError:
+                return None
+            if purchases.convergence_.converged:
+                return cls(purchases, _value(some))
+        return None
 
     def p_alive(self, history: History) -> Floats:
         """The probability that a customer may still buy; 0 for who never has."""

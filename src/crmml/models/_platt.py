@@ -38,17 +38,43 @@ def fit_platt(raw: Floats, positive: Bools) -> tuple[float, float]:
         raw: Scores of rows that the scoring model has not seen, shape (rows,).
         positive: Whether the row is of the positive class, shape (rows,).
     """
+    slope, intercept = fit_line(raw, positive)
+    if slope <= 0.0:
+        return base_rate(positive)
+    return slope, intercept
+
+
+def fit_line(raw: Floats, positive: Bools) -> tuple[float, float]:
+    """As `fit_platt`, but the slope may have any sign: 0 only where the scores have no spread."""
     spread = float(raw.std())
     if spread == 0.0:
         return base_rate(positive)
     centre = float(raw.mean())
+    slope, intercept = _newton((raw - centre) / spread, _smoothed(positive))
+    return slope / spread, intercept - slope * centre / spread
+
+
+def fit_level(scaled: Floats, positive: Bools) -> float:
+    """The intercept with which p = sigmoid(scaled + intercept) are as many as the positives, on smoothed labels.
+
+    By halving an interval, since the mean of p rises with the intercept.
+
+    >>> level = fit_level(np.zeros(8), np.arange(8) < 4)
+    >>> abs(level) < 1e-9
+    True
+    """
+    wanted = float(_smoothed(positive).mean())
+    low, high = -40.0 - float(scaled.max()), 40.0 - float(scaled.min())
+    for _ in range(_STEPS):
+        middle = (low + high) / 2.0
+        low, high = (middle, high) if sigmoid(scaled + middle).mean() < wanted else (low, middle)
+    return (low + high) / 2.0
+
+
+def _smoothed(positive: Bools) -> Floats:
     n_positive = int(positive.sum())
     n_negative = len(positive) - n_positive
-    label = np.where(positive, (n_positive + 1) / (n_positive + 2), 1 / (n_negative + 2))
-    slope, intercept = _newton((raw - centre) / spread, label)
-    if slope <= 0.0:
-        return base_rate(positive)
-    return slope / spread, intercept - slope * centre / spread
+    return np.where(positive, (n_positive + 1) / (n_positive + 2), 1 / (n_negative + 2))
 
 
 def _newton(z: Floats, label: Floats) -> tuple[float, float]:

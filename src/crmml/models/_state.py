@@ -31,6 +31,10 @@ class StateReader:
             "load an intact copy, or fit the model again."
         )
 
+    def has(self, key: str) -> bool:
+        """Whether the state still holds the key: an older form may lack it."""
+        return key in self._state
+
     def take(self, key: str) -> Any:
         """The value of a key, whatever it is."""
         if key not in self._state:

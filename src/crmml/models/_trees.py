@@ -31,6 +31,14 @@ class Trees:
         scores = self._booster.predict(X, raw_score=True, num_threads=_threads(n_jobs))
         return np.asarray(scores, dtype=np.float64)
 
+    def contributions(self, X: Floats, n_jobs: int) -> Floats:
+        """What each column adds to the raw score, and in the last one the mean raw score: (rows, columns + 1).
+
+        Rows sum to `raw`: Shapley values of trees (S. Lundberg et al., Nature Machine Intelligence 2, 2020).
+        """
+        parts = self._booster.predict(X, pred_contrib=True, num_threads=_threads(n_jobs))
+        return np.asarray(parts, dtype=np.float64)
+
     def gains(self) -> Floats:
         """Share of the total gain by feature; all 0 where no tree split."""
         gains = np.asarray(self._booster.feature_importance("gain"), dtype=np.float64)
@@ -57,13 +65,17 @@ class TreeTrainer:
         self._data = lgb.Dataset(X, label, params=self._for(len(label)), free_raw_data=False)
         self._n_rows = len(label)
 
-    def train(self, rows: Ints | None = None) -> Trees:
-        """The model of these rows; of all rows where none are named."""
+    def train(self, rows: Ints | None = None, *, offset: Floats | None = None) -> Trees:
+        """The model of these rows; of all rows where none are named.
+
+        offset: raw scores that the trees begin from, and learn to correct, of the same rows; they are not part of
+        what the trees predict.
+        """
         if rows is None:
             data, count = self._data, self._n_rows
         else:
             data, count = self._data.construct().subset(rows.tolist()), len(rows)
-        booster = lgb.train(self._for(count), data, self._rounds)
+        booster = lgb.train(self._for(count), data.construct().set_init_score(offset), self._rounds)
         return Trees(shortened(booster.model_to_string()))
 
     def _for(self, n_rows: int) -> dict[str, Any]:

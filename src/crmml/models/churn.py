@@ -4,13 +4,14 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted
 
+from crmml.data.time import parse_duration
 from crmml.errors import DataError
 from crmml.models._base import (
-    Bools,
     Floats,
     Ints,
     State,
@@ -19,23 +20,39 @@ from crmml.models._base import (
     customer_groups,
     label_array,
 )
-from crmml.models._folds import N_FOLDS, assign_folds, held_out
+from crmml.models._blend import BLEND_KEYS, Blend, BlendTrainer
+from crmml.models._calibration import SEASON_KEYS, Calibration, Calibrator
+from crmml.models._history import find_history
 from crmml.models._model_text import problem_of
-from crmml.models._platt import base_rate, fit_platt, sigmoid
+from crmml.models._population import POPULATION_KEYS, Population
+from crmml.models._snapshots import snapshots_of
 from crmml.models._state import StateReader
-from crmml.models._trees import Trees, TreeTrainer
+from crmml.models._trees import Trees
+
+_DAY_US = 86_400_000_000
 
 
 class ChurnClassifier(ClassifierMixin, TableEstimator):  # type: ignore[misc]  # scikit-learn ships no types
     """Binary classifier of gradient-boosted trees (LightGBM) with calibrated probabilities.
 
-    Classes are never re-weighted: weights would ruin the probabilities. Raw scores become probabilities
-    by Platt scaling (`crmml.models._platt.fit_platt`) on out-of-fold scores: models that have not seen a
-    row score it, in 5 deterministic folds with equal shares of the positives. Above 20,000 rows only as
-    many folds are run as give 20,000 such scores. Where `X` has an index level `customer_id`, all rows of
-    a customer lie in the same fold, because one customer at two cutoffs is not two independent rows.
-    Where folds are impossible (one class has a single row or customer), or where the out-of-fold scores
-    rank no better than chance, everybody gets the base rate of the training rows: `slope_` is then 0.
+    **The score.** On any table: the trees. Where the table has a history of purchases (the columns `tenure_*`,
+    `recency_*` and `days_active_*` of one event type, without a window) and `horizon` is known: the mean of three raw
+    scores, which are wrong in different places. The trees; a logistic regression on logarithms; and BG/NBD's
+    probability of no purchase within the horizon, corrected by trees that begin from it. Classes are never
+    re-weighted: weights would ruin the probabilities.
+
+    **The probability.** Platt scaling (`crmml.models._platt.fit_platt`) on out-of-fold scores: models that have not
+    seen a row score it, in 5 deterministic folds with equal shares of the positives. Above 20,000 rows only as many
+    folds are run as give 20,000 such scores. Where `X` has an index level `customer_id`, all rows of a customer lie in
+    the same fold, because one customer at two cutoffs is not two independent rows. Where folds are impossible (one
+    class has a single row or customer), or where the out-of-fold scores rank no better than chance, everybody gets the
+    base rate: `slope_` is then 0.
+
+    **The level.** Where `X` has an index level `as_of` with several cutoffs, the intercept is that of the latest ones
+    (with 1,000 out-of-fold rows or more): with it, the expected positives there are as many as the actual ones. Where
+    the cutoffs span a year, each also has an intercept of its own, learned alike: a row that is scored 345 to 385 days
+    after such a cutoff gets that one, of its season. A cutoff in the first two horizons of a log says nothing of the
+    season: its customers only look new.
 
     Missing values (NaN) are allowed. The same data and parameters give the same model, whatever `n_jobs`.
 
@@ -45,15 +62,18 @@ class ChurnClassifier(ClassifierMixin, TableEstimator):  # type: ignore[misc]  #
         learning_rate: Shrinkage of each tree.
         min_data_in_leaf: Least rows in a leaf; on small data at most a twentieth of the rows, but 5.
         feature_fraction: Share of the columns that each tree may use.
+        horizon: How far the labels look ahead, such as "90d"; `train` and `backtest` take that of the target.
         n_jobs: Threads; -1 for all cores.
         random_state: Seed of trees and folds, a whole number.
 
     Attributes:
         classes_: The two labels, sorted; `predict_proba` has their order. Shape (2,).
-        slope_, intercept_: p = sigmoid(slope_ * raw score + intercept_).
+        slope_, intercept_: p = sigmoid(slope_ * raw score + intercept_), where no season is known.
+        season_: Intercept by cutoff, for the rows of a year later; empty where no year is known.
         feature_names_in_: Names of the columns of `fit`, where it got a table with names.
         n_features_in_: Number of columns.
 
+    >>> from crmml.models._platt import sigmoid
     >>> rng = np.random.default_rng(0)
     >>> X = rng.normal(size=(2_000, 3))
     >>> y = (rng.random(2_000) < sigmoid(2 * X[:, 0])).astype(int)  # the truth: p = sigmoid(2 x)
@@ -65,6 +85,10 @@ class ChurnClassifier(ClassifierMixin, TableEstimator):  # type: ignore[misc]  #
     0
     """
 
+    _blend: Blend
+    _calibration: Calibration
+    _population: Population | None
+
     def __init__(
         self,
         num_iterations: int = 200,
@@ -73,6 +97,7 @@ class ChurnClassifier(ClassifierMixin, TableEstimator):  # type: ignore[misc]  #
         learning_rate: float = 0.03,
         min_data_in_leaf: int = 50,
         feature_fraction: float = 0.7,
+        horizon: str | None = None,
         n_jobs: int = 1,
         random_state: int = 0,
     ) -> None:
@@ -81,6 +106,7 @@ class ChurnClassifier(ClassifierMixin, TableEstimator):  # type: ignore[misc]  #
         self.learning_rate = learning_rate
         self.min_data_in_leaf = min_data_in_leaf
         self.feature_fraction = feature_fraction
+        self.horizon = horizon
         self.n_jobs = n_jobs
         self.random_state = random_state
 
@@ -113,26 +139,53 @@ class ChurnClassifier(ClassifierMixin, TableEstimator):  # type: ignore[misc]  #
             n_jobs="threads",
             random_state="whole >= 0",
         )
+        reach = 0 if self.horizon is None else parse_duration(self.horizon, f"{type(self).__name__}: horizon")
         groups = customer_groups(X, y, f"{type(self).__name__}.fit")
+        table = X
         X, y = self._check_fitting(X, y)
         classes, codes = self._classes(y)
         positive = codes == 1
-        trainer = TreeTrainer(X, positive.astype(np.float64), self._lightgbm(), n_jobs=self.n_jobs)
-        calibration = self._calibrate(trainer, X, positive, groups)
-        self._trees = trainer.train()
+        snapshots = snapshots_of(table, len(X))
+        history = find_history(self._names())
+        trainer = BlendTrainer(
+            X,
+            positive,
+            self._lightgbm(),
+            n_jobs=self.n_jobs,
+            history=history,
+            days=None if self.horizon is None else reach / _DAY_US,
+            cutoffs=snapshots.codes,
+        )
+        calibrator = Calibrator(
+            trainer,
+            X,
+            positive,
+            groups=groups,
+            snapshots=snapshots,
+            ages=None if history is None else X[:, history.tenure],
+            reach=reach,
+            n_jobs=self.n_jobs,
+            seed=self.random_state,
+        )
+        calibration = calibrator.learn()
+        self._blend = trainer.train()
+        latest = X[snapshots.latest]
+        self._population = Population.learn(self._blend, latest, self._blend.raw(latest, self.n_jobs), positive)
+        self._calibration = calibration
         self.classes_ = classes
-        self.slope_, self.intercept_ = calibration
         return self
 
     def predict_proba(self, X: Any) -> Floats:
         """Calibrated probabilities of the classes in the order of `classes_`, shape (rows, 2).
 
+        Args:
+            X: The columns of `fit`; the season of a row is that of its index level `as_of`.
+
         Raises:
             SchemaError: The columns are not those of `fit`, in their order; or hold text.
             DataError: An infinite value.
         """
-        raw = self._trees_on(X, "predict_proba")
-        positive = sigmoid(self.slope_ * raw + self.intercept_)
+        positive = self._positive(X, "predict_proba")
         return np.column_stack([1.0 - positive, positive])
 
     def predict(self, X: Any) -> npt.NDArray[Any]:
@@ -141,20 +194,78 @@ class ChurnClassifier(ClassifierMixin, TableEstimator):  # type: ignore[misc]  #
         Raises:
             SchemaError, DataError: As `predict_proba`.
         """
-        raw = self._trees_on(X, "predict")
-        positive = sigmoid(self.slope_ * raw + self.intercept_)
+        positive = self._positive(X, "predict")
         # The comparison of predict_proba's two columns: at exactly one half, the first class.
         return self.classes_[(positive > 1.0 - positive).astype(np.intp)]
+
+    def details(self, X: Any) -> pd.DataFrame:
+        """What the score of each row means beside others, and why it is what it is.
+
+        Returns:
+            One row per row of `X`, in its order and with its index:
+
+            percentile: How many in a hundred customers of the latest training cutoff have a lower raw score, 0 to
+                100: it depends neither on who is scored together nor on the season.
+            risk_band: By the odds p / (1 - p) over those of the base rate in training: "low" below 1/2, "medium"
+                below 2, "high" below 4, "very high" from there on.
+            reasons: The three columns that moved the raw score most, in words, with the customer's value, that of
+                the customer in the middle, and the direction. Each adds its part of the trees (exact Shapley values,
+                LightGBM's `pred_contrib`) and of the regression; BG/NBD's part is a reason of its own.
+
+            No columns where the state is one of before there were details.
+
+        Raises:
+            SchemaError, DataError: As `predict_proba`.
+
+        >>> X = np.random.default_rng(0).normal(size=(400, 2))
+        >>> model = ChurnClassifier(num_iterations=20).fit(X, X[:, 0] > 1)
+        >>> details = model.details(np.array([[-1.0, 0.0], [1.5, 0.0]]))
+        >>> details["risk_band"].tolist()
+        ['low', 'very high']
+        >>> details["reasons"][1].split(", ")[0]
+        'column 0: 1.5'
+        """
+        rows = self._check_rows("details", X)
+        index = X.index if isinstance(X, pd.DataFrame) else None
+        if self._population is None:
+            return pd.DataFrame(index=pd.RangeIndex(len(rows)) if index is None else index)
+        p = self._calibration.probabilities(self._blend.raw(rows, self.n_jobs), snapshots_of(X, len(rows)))
+        names = self._names() or [f"column {number}" for number in range(rows.shape[1])]
+        columns = self._population.details(self._blend, rows, p, names=names, n_jobs=self.n_jobs)
+        return pd.DataFrame(columns, index=index)
+
+    @property
+    def slope_(self) -> float:
+        """The slope of the map from raw scores to log odds; 0 where everybody gets the base rate."""
+        check_is_fitted(self, "classes_")
+        return self._calibration.slope
+
+    @property
+    def intercept_(self) -> float:
+        """The intercept of that map where no season is known."""
+        check_is_fitted(self, "classes_")
+        return self._calibration.intercept
+
+    @property
+    def season_(self) -> "pd.Series[float]":
+        """The intercept by cutoff, in UTC, for rows of a year later."""
+        check_is_fitted(self, "classes_")
+        times = pd.to_datetime(self._calibration.times, unit="us", utc=True)
+        return pd.Series(self._calibration.levels, index=pd.DatetimeIndex(times, name="as_of"), name="intercept")
 
     @property
     def feature_importances_(self) -> Floats:
         """Share of each column in the total gain of the trees, shape (columns,); sums to 1, or all 0."""
-        check_is_fitted(self)
-        return self._trees.gains()
+        check_is_fitted(self, "classes_")
+        return self._blend.gains()
 
-    def _trees_on(self, X: Any, method: str) -> Floats:
+    def _positive(self, X: Any, method: str) -> Floats:
         rows = self._check_rows(method, X)  # first: it refuses a model that is not fitted
-        return self._trees.raw(rows, self.n_jobs)
+        return self._calibration.probabilities(self._blend.raw(rows, self.n_jobs), snapshots_of(X, len(rows)))
+
+    def _names(self) -> list[str] | None:
+        names = getattr(self, "feature_names_in_", None)
+        return None if names is None else [str(name) for name in names]
 
     def _lightgbm(self) -> dict[str, Any]:
         return {
@@ -185,46 +296,28 @@ class ChurnClassifier(ClassifierMixin, TableEstimator):  # type: ignore[misc]  #
             )
         return classes, codes
 
-    def _calibrate(self, trainer: TreeTrainer, X: Floats, positive: Bools, groups: Ints | None) -> tuple[float, float]:
-        """Slope and intercept from scores that no scoring model was trained on."""
-        n_folds = min(N_FOLDS, *(_n_groups(rows, groups) for rows in (positive, ~positive)))
-        if n_folds < 2:
-            return base_rate(positive)
-        folds = assign_folds(positive.astype(np.float64), groups, n_folds, self.random_state)
-        scores: list[Floats] = []
-        labels: list[Bools] = []
-        for train, test in held_out(folds, n_folds):
-            if positive[train].all() or not positive[train].any():
-                continue  # customers with rows of both classes can leave a fold with one
-            scores.append(trainer.train(train).raw(X[test], self.n_jobs))
-            labels.append(positive[test])
-        if not scores:
-            return base_rate(positive)
-        seen = np.concatenate(labels)
-        if seen.all() or not seen.any():
-            return base_rate(positive)
-        return fit_platt(np.concatenate(scores), seen)
-
     def _learned(self) -> State:
-        return {
-            "booster": self._trees.text,
-            "classes": self.classes_,
-            "calibration": np.array([self.slope_, self.intercept_]),
-        }
+        state = {"classes": self.classes_} | self._blend.state() | self._calibration.state()
+        return state if self._population is None else state | self._population.state()
 
     def _checked_state(self, reader: StateReader, n_features: int) -> dict[str, Any]:
         classes = reader.array("classes", "iufbU", (2,))
         if not classes[0] < classes[1]:
             reader.refuse("classes", f"must be two sorted labels, not {classes.tolist()}")
-        slope, intercept = reader.finite("calibration", (2,)).tolist()
-        if slope < 0:
-            reader.refuse("calibration", f"must not turn the ranking round, but its slope is {slope}")
-        text = reader.text("booster")
-        problem = problem_of(text, n_features, "binary sigmoid:1")
-        if problem is not None:
-            reader.refuse("booster", f"is not a model text of this class: {problem}")
-        return {"_trees": Trees(text), "classes_": classes, "slope_": slope, "intercept_": intercept}
+        # A state of before there were seasons and details has none of their keys: it means what it meant.
+        today = any(reader.has(key) for key in (*SEASON_KEYS, *POPULATION_KEYS))
+        calibration = Calibration.from_state(reader, seasons=today)
+        trees = _trees_of(reader, "booster", n_features)
+        blend = Blend(trees)
+        if any(reader.has(key) for key in BLEND_KEYS):
+            blend = Blend.from_state(reader, trees, _trees_of(reader, "corrections", n_features), n_features)
+        population = Population.from_state(reader, n_features) if today else None
+        return {"classes_": classes, "_calibration": calibration, "_blend": blend, "_population": population}
 
 
-def _n_groups(rows: Bools, groups: Ints | None) -> int:
-    return int(rows.sum()) if groups is None else len(np.unique(groups[rows]))
+def _trees_of(reader: StateReader, key: str, n_features: int) -> Trees:
+    text = reader.text(key)
+    problem = problem_of(text, n_features, "binary sigmoid:1")
+    if problem is not None:
+        reader.refuse(key, f"is not a model text of this class: {problem}")
+    return Trees(text)
