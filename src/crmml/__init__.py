@@ -68,6 +68,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "recommend.als": ("ALS",),
     "bundle": ("Bundle",),
     "report.backtest": ("BacktestReport",),
+    "report.lifetimes": ("frequency_recency_figure",),
     "report.selection": ("Selection",),
     "jobs.train": ("train",),
     "jobs.backtest": ("backtest",),

@@ -100,6 +100,7 @@ from crmml.models.value import LifetimeValueRegressor as LifetimeValueRegressor
 from crmml.recommend.als import ALS as ALS
 from crmml.recommend.popularity import Popularity as Popularity
 from crmml.report.backtest import BacktestReport as BacktestReport
+from crmml.report.lifetimes import frequency_recency_figure as frequency_recency_figure
 from crmml.report.selection import Selection as Selection
 from crmml.spec import dump_yaml as dump_yaml, from_data as from_data, load_config as load_config, to_data as to_data
 from crmml.yaml_text import load_yaml as load_yaml
