@@ -101,8 +101,9 @@ def _fingerprint(tables: Sequence[pd.DataFrame | pd.Series]) -> str:
     """SHA-256 of the training tables: the same for the same rows and columns, whatever the log's source was."""
     digest = sha256()
     for table in tables:
-        frame = table.reset_index() if isinstance(table.index, pd.MultiIndex) else table
-        for name, column in pd.DataFrame(frame).items():
+        # Not reset_index(): pandas warns that its hundred columns lie in a hundred pieces.
+        keys = table.index.to_frame(index=False) if isinstance(table.index, pd.MultiIndex) else pd.DataFrame()
+        for name, column in [*keys.items(), *pd.DataFrame(table).items()]:
             digest.update(repr(name).encode())
             digest.update(pd.util.hash_pandas_object(column, index=False).to_numpy().tobytes())
     return digest.hexdigest()

@@ -131,7 +131,8 @@ class Calibrator:
             return np.arange(len(times))
         oldest = np.zeros(len(times))
         np.fmax.at(oldest, codes, self._ages)
-        return np.flatnonzero(oldest * _DAY_US >= _HORIZONS_BEFORE * self._reach)
+        # Nobody buys at the very moment a log begins.
+        return np.flatnonzero((oldest + 1.0) * _DAY_US >= _HORIZONS_BEFORE * self._reach)
 
     def _out_of_fold(self) -> tuple[Ints, Floats]:
         """Rows and their scores by models that have not seen the customer; none where folds are impossible."""
