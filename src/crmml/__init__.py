@@ -72,6 +72,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "report.selection": ("Selection",),
     "jobs.train": ("train",),
     "jobs.backtest": ("backtest",),
+    "jobs.realised": ("realised",),
     "jobs.select": ("select_features",),
     "jobs.tracking": ("track",),
     "jobs.score": ("score",),

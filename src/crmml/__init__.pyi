@@ -85,6 +85,7 @@ from crmml.features.targets import (
 from crmml.features.transactions import discrete_transactions as discrete_transactions, transactions as transactions
 from crmml.features.vectors import MeanVector as MeanVector
 from crmml.jobs.backtest import backtest as backtest
+from crmml.jobs.realised import realised as realised
 from crmml.jobs.score import score as score
 from crmml.jobs.select import select_features as select_features
 from crmml.jobs.tracking import track as track

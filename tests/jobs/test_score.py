@@ -19,6 +19,7 @@ from pandas.testing import assert_frame_equal
 import crmml as cm
 from crmml.data.files import lock
 from crmml.jobs import score as job
+from crmml.spec import from_data
 from tests.bundle.bundles import KINDS, LATER, bundle, log, saved
 from tests.data.test_files import fail_at, names
 
@@ -42,6 +43,7 @@ def test_the_file_holds_the_scores(kind: str, tmp_path: Path) -> None:
         "model_id": bundle(kind).model_id,
         "as_of": ["2024-08-01T00:00:00+00:00", "2024-09-01T00:00:00+00:00"],
         "fingerprint": metadata[b"crmml.fingerprint"].decode(),
+        "target": json.loads(metadata[b"crmml.target"]),
         "rows": len(expected),
         "customers": expected["customer_id"].nunique(),
         "distinct": len(expected),
@@ -49,6 +51,7 @@ def test_the_file_holds_the_scores(kind: str, tmp_path: Path) -> None:
     }
     assert metadata[b"crmml.model_id"].decode() == bundle(kind).model_id
     assert json.loads(metadata[b"crmml.as_of"]) == proof["as_of"]
+    assert from_data({"target": proof["target"]}, "metadata")["target"] == bundle(kind).target
 
 
 @pytest.mark.parametrize("ids", [[1, 2, 3], ["a", "b", "c"], ["😀", "o'hara\"; --", "DROP TABLE x"], [2**62, -5, 0]])
@@ -187,7 +190,7 @@ def test_a_fault_at_any_step(tmp_path: Path, existing: bool, code: int) -> None:
 
 
 def publish(table: pd.DataFrame, folder: Path, as_of: str) -> None:
-    metadata = {"model_id": "m", "as_of": json.dumps([as_of]), "fingerprint": "f"}
+    metadata = {"model_id": "m", "as_of": json.dumps([as_of]), "fingerprint": "f", "target": "null"}
     job._publish(table, folder, metadata)
 
 

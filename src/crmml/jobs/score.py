@@ -16,12 +16,13 @@ from crmml.data.log import InteractionLog
 from crmml.data.time import AsOf, moments_of
 from crmml.errors import ConfigError, DataError
 from crmml.jobs.tracking import load_bundle
+from crmml.spec import completed, to_data
 
 SCORES = "scores.parquet"
 SUCCESS = "_SUCCESS.json"
 LOCK = ".lock"
 KEYS = ("customer_id", "as_of", "rank")  # of one row; lists have several rows per customer
-_PREFIX = "crmml."
+METADATA = "crmml."  # what every key in the file's metadata begins with
 
 
 def score(
@@ -49,7 +50,7 @@ def score(
 
     Returns:
         The path of the Parquet file: the columns of `Bundle.score`; in its metadata, under "crmml.", `model_id`,
-        `as_of` and `fingerprint` (of the bundle, the log's facts and the cutoffs).
+        `as_of`, `fingerprint` (of the bundle, the log's facts and the cutoffs) and `target`.
 
     Raises:
         ConfigError: `out` cannot be written to (asked before the work starts); parts that do not fit.
@@ -77,6 +78,7 @@ def score(
             "model_id": loaded.model_id,
             "as_of": json.dumps([cutoff.isoformat() for cutoff in cutoffs]),
             "fingerprint": fingerprint,
+            "target": json.dumps(completed(to_data(loaded.target))),
         }
         return _publish(table, folder, metadata)
 
@@ -97,7 +99,8 @@ def _publish(table: pd.DataFrame, folder: Path, metadata: dict[str, str]) -> Pat
         # After the rename, the old proof would be about other scores than those that stand beside it.
         proof.unlink(missing_ok=True)
     left = {"not_eligible": table.attrs["not_eligible"]} if "not_eligible" in table.attrs else {}
-    report = {**metadata, "as_of": json.loads(metadata["as_of"]), **expected, **left, "sha256": _sha256(path)}
+    said = {**metadata, **{key: json.loads(metadata[key]) for key in ("as_of", "target")}}
+    report = {**said, **expected, **left, "sha256": _sha256(path)}
     write_bytes(proof, (json.dumps(report, indent=1) + "\n").encode())
     return path
 
@@ -113,7 +116,7 @@ def _counts(table: pd.DataFrame) -> dict[str, int]:
 
 def _arrow(table: pd.DataFrame, metadata: dict[str, str]) -> pa.Table:
     arrow = pa.Table.from_pandas(table, preserve_index=False)
-    own = {f"{_PREFIX}{key}": value for key, value in metadata.items()}
+    own = {f"{METADATA}{key}": value for key, value in metadata.items()}
     return arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), **own})
 
 

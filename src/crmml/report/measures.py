@@ -177,7 +177,7 @@ def holdout_table(
                 "customers": len(mine),
                 "mean_y": float(mine["y"].mean()),
                 "trained_on": len(training),
-                "trained_until": max(training),
+                "trained_until": max(training, default=pd.NaT),
                 **measured(measures, mine),
             }
         )

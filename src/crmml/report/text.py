@@ -265,7 +265,8 @@ def cutoff_rows(report: "BacktestReport") -> tuple[list[str], list[list[str]]]:
     pair = paired(report, measure) if report.best_rule is not None else None
     rows = []
     for number, (as_of, row) in enumerate(zip(report.cutoffs, model.to_dict("records"), strict=True)):
-        trained = f"{row['trained_on']}, last {day(row['trained_until'])}"
+        # Nobody knows it of earlier scores.
+        trained = f"{row['trained_on']}, last {day(row['trained_until'])}" if row["trained_on"] else "unknown"
         if report.task == "items":  # a recommender learns from the history, not from labels
             trained = "all before"
         cells = [day(as_of), f"{row['customers']:,}", mean_y_text(report, row["mean_y"]), trained]
