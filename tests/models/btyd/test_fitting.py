@@ -28,6 +28,21 @@ def standard_errors_are_those_of_the_inverse(module: ModuleType) -> None:
     assert found.errors == pytest.approx([0.2, 0.5], rel=1e-4)
 
 
+def test_standard_errors_under_a_penalty_are_those_of_the_posterior() -> None:
+    lived = cm.ShiftedBetaGeometric.lifetimes([50, 40, 34, 30])
+    model = cm.ShiftedBetaGeometric(penalty=2.0).fit(lived, sample_weight=lived["customers"])
+    rows = {name: lived[name].to_numpy(dtype=float) for name in ("t", "churned")}
+    objective = model._objective(rows, lived["customers"].to_numpy())
+    point, step = np.log([model.alpha_, model.beta_]), 1e-5
+    slopes = [objective(point + step * axis)[1] - objective(point - step * axis)[1] for axis in np.eye(2)]
+    # Of the data, and of a prior with the variance 1 / (2 penalty), whose information is 2 penalty.
+    information = -np.array(slopes) / (2 * step) + 2 * 2.0 * np.eye(2)
+    expected = np.exp(point) * np.sqrt(np.diag(np.linalg.inv(information)))
+    assert list(model.standard_errors_.values()) == pytest.approx(expected.tolist(), rel=1e-4)
+    plain = cm.ShiftedBetaGeometric().fit(lived, sample_weight=lived["customers"])
+    assert all(error < plain.standard_errors_[name] for name, error in model.standard_errors_.items())
+
+
 def test_mutant_that_forgets_correlation_dies(tmp_path: Path) -> None:
     old, new = "np.sqrt(np.diag(np.linalg.inv(inner)))", "1.0 / np.sqrt(np.diag(inner))"
     dies(standard_errors_are_those_of_the_inverse, _fitting, old, new, tmp_path)

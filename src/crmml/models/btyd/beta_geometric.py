@@ -164,8 +164,8 @@ class BGNBD(_BetaGeometric):
     """BG/NBD: buys at a random rate, and stops after any repeat purchase with a probability of their own.
 
     The model of P. S. Fader, B. G. S. Hardie & K. L. Lee, "Counting your customers" the easy way (Marketing Science
-    24, 2005): rates are Gamma(`r`, `alpha`) among customers, dropout probabilities Beta(`a`, `b`). The likelihood is
-    their equation (6), fitted over logarithms of the parameters with its exact gradient; `expected_purchases` their
+    24, 2005): rates are Gamma(`r`, `alpha`) among customers, dropout probabilities Beta(`a`, `b`). Fitted over
+    logarithms of the parameters with the exact gradient of the likelihood; `expected_purchases` is their equation
     (10), `expected_purchases_new` their (9), both as integrals without a hypergeometric function; `p_alive` as in
     their note "Computing P(alive) using the BG/NBD model" (2008). Who never bought again counts as alive:
     where that is wrong, see `MBGNBD`.
@@ -181,7 +181,9 @@ class BGNBD(_BetaGeometric):
     Attributes:
         r_, alpha_, a_, b_: The parameters.
         log_likelihood_: At the maximum, without the penalty.
-        standard_errors_: Of each parameter, by name, from the observed information; NaN where it runs to a limit.
+        standard_errors_: Of each parameter, by name, from the observed information; NaN where it runs to a limit. With
+            a penalty, from the curvature of the penalised log-likelihood: how wide the posterior is whose prior the
+            penalty stands for (logarithms normal around 0 with variance 1 / (2 penalty)), so less than without.
         convergence_: Whether the fit can be believed, in words (`message`) and numbers.
 
     >>> truth = BGNBD.from_parameters({"r": 0.5, "alpha": 6.0, "a": 0.8, "b": 2.5})
@@ -222,7 +224,9 @@ class MBGNBD(_BetaGeometric):
     Attributes:
         r_, alpha_, a_, b_: The parameters.
         log_likelihood_: At the maximum, without the penalty.
-        standard_errors_: Of each parameter, by name, from the observed information; NaN where it runs to a limit.
+        standard_errors_: Of each parameter, by name, from the observed information; NaN where it runs to a limit. With
+            a penalty, from the curvature of the penalised log-likelihood: how wide the posterior is whose prior the
+            penalty stands for (logarithms normal around 0 with variance 1 / (2 penalty)), so less than without.
         convergence_: Whether the fit can be believed, in words (`message`) and numbers.
 
     >>> truth = MBGNBD.from_parameters({"r": 0.5, "alpha": 6.0, "a": 0.8, "b": 2.5})

@@ -37,7 +37,9 @@ class ShiftedBetaGeometric(BuyTillYouDie):
     Attributes:
         alpha_, beta_: The parameters.
         log_likelihood_: At the maximum, without the penalty.
-        standard_errors_: Of each parameter, by name, from the observed information; NaN where it runs to a limit.
+        standard_errors_: Of each parameter, by name, from the observed information; NaN where it runs to a limit. With
+            a penalty, from the curvature of the penalised log-likelihood: how wide the posterior is whose prior the
+            penalty stands for (logarithms normal around 0 with variance 1 / (2 penalty)), so less than without.
         convergence_: Whether the fit can be believed, in words (`message`) and numbers.
 
     >>> high_end = ShiftedBetaGeometric.lifetimes([1000, 869, 743, 653, 593, 551, 517, 491])

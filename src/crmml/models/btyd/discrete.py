@@ -21,8 +21,8 @@ class BetaGeometricBetaBinomial(BuyTillYouDie):
     The model of P. S. Fader, B. G. S. Hardie & J. Shang, "Customer-base analysis in a discrete-time noncontractual
     setting" (Marketing Science 29, 2010): probabilities of buying are Beta(`alpha`, `beta`) among customers, of
     stopping Beta(`gamma`, `delta`). The likelihood sums over the periods in which a customer may have stopped,
-    on a logarithmic scale; `p_alive` is their (A10) with m = 1, `expected_purchases` their (13) as an integral
-    without a pole at gamma = 1.
+    on a logarithmic scale; `p_alive` is that of the first period after the n observed, `expected_purchases` their
+    equation (13) as an integral without a pole at gamma = 1.
 
     Columns of `X`: `x` periods with a purchase, the last of them number `t_x`, of `n` periods in all (the period of
     the very first purchase is number 0 and not counted).
@@ -35,7 +35,9 @@ class BetaGeometricBetaBinomial(BuyTillYouDie):
     Attributes:
         alpha_, beta_, gamma_, delta_: The parameters.
         log_likelihood_: At the maximum, without the penalty.
-        standard_errors_: Of each parameter, by name, from the observed information; NaN where it runs to a limit.
+        standard_errors_: Of each parameter, by name, from the observed information; NaN where it runs to a limit. With
+            a penalty, from the curvature of the penalised log-likelihood: how wide the posterior is whose prior the
+            penalty stands for (logarithms normal around 0 with variance 1 / (2 penalty)), so less than without.
         convergence_: Whether the fit can be believed, in words (`message`) and numbers.
 
     >>> truth = BetaGeometricBetaBinomial.from_parameters({"alpha": 1.2, "beta": 0.75, "gamma": 0.66, "delta": 2.78})

@@ -79,7 +79,9 @@ class ParetoNBD(TransactionModel):
     Attributes:
         r_, alpha_, s_, beta_: The parameters.
         log_likelihood_: At the maximum, without the penalty.
-        standard_errors_: Of each parameter, by name, from the observed information; NaN where it runs to a limit.
+        standard_errors_: Of each parameter, by name, from the observed information; NaN where it runs to a limit. With
+            a penalty, from the curvature of the penalised log-likelihood: how wide the posterior is whose prior the
+            penalty stands for (logarithms normal around 0 with variance 1 / (2 penalty)), so less than without.
         convergence_: Whether the fit can be believed, in words (`message`) and numbers.
 
     >>> truth = ParetoNBD.from_parameters({"r": 0.55, "alpha": 10.6, "s": 0.61, "beta": 11.7})
