@@ -85,11 +85,13 @@ from crmml.features.targets import (
 from crmml.features.transactions import discrete_transactions as discrete_transactions, transactions as transactions
 from crmml.features.vectors import MeanVector as MeanVector
 from crmml.jobs.backtest import backtest as backtest
+from crmml.jobs.early_warning import early_warning as early_warning
 from crmml.jobs.realised import realised as realised
 from crmml.jobs.score import score as score
 from crmml.jobs.select import select_features as select_features
 from crmml.jobs.tracking import track as track
 from crmml.jobs.train import train as train
+from crmml.jobs.tune import Tuning as Tuning, tune as tune
 from crmml.models.btyd.beta_geometric import BGNBD as BGNBD, MBGNBD as MBGNBD
 from crmml.models.btyd.contractual import ShiftedBetaGeometric as ShiftedBetaGeometric
 from crmml.models.btyd.discrete import BetaGeometricBetaBinomial as BetaGeometricBetaBinomial
@@ -101,6 +103,7 @@ from crmml.models.value import LifetimeValueRegressor as LifetimeValueRegressor
 from crmml.recommend.als import ALS as ALS
 from crmml.recommend.popularity import Popularity as Popularity
 from crmml.report.backtest import BacktestReport as BacktestReport
+from crmml.report.early_warning import EarlyWarning as EarlyWarning
 from crmml.report.lifetimes import frequency_recency_figure as frequency_recency_figure
 from crmml.report.selection import Selection as Selection
 from crmml.spec import dump_yaml as dump_yaml, from_data as from_data, load_config as load_config, to_data as to_data
