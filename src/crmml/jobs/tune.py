@@ -33,7 +33,7 @@ _RATIO = 10  # a range this wide is searched on a logarithmic scale
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Tuning:
-    """What `tune` found; `tune` has an example.
+    """What `tune` found.
 
     Attributes:
         model: the unfitted model with the best parameters, ready for `backtest` and `train`.
@@ -43,6 +43,13 @@ class Tuning:
         measure: the metric that decides.
         held_out: the latest hold-out cutoff, which chose nothing.
         before, after: the metric there, of the model as given and of the tuned one.
+
+    >>> trials = pd.DataFrame({"trial": [1, 0], "num_leaves": [3, 7], "mean": [0.81, 0.79], "std": [0.01, 0.02]})
+    >>> at, model = pd.Timestamp("2024-05-01", tz="UTC"), "ChurnClassifier(num_leaves=3)"
+    >>> print(Tuning(model, {"num_leaves": 3}, trials, measures_of("binary")[0], at, before=0.78, after=0.77))
+    Tuned over 2 trials: num_leaves=3
+      where it was chosen    AUC 0.790 -> 0.810, which flatters
+      held out, 2024-05-01   AUC 0.780 -> 0.770, no better: keep the model as it was
     """
 
     model: Any
