@@ -34,7 +34,7 @@ class RatioIntervals:
         edges = np.unique(np.quantile(prediction, cuts)) if n_bins > 1 else np.empty(0)
         ratio = actual / _unit(prediction)
         bins = _bin(prediction, edges)
-        kept = [_thin(np.sort(ratio[bins == number])) for number in range(len(edges) + 1)]
+        kept = [thinned(np.sort(ratio[bins == number])) for number in range(len(edges) + 1)]
         return RatioIntervals(edges, np.concatenate(kept), np.array([len(part) for part in kept]))
 
     def interval(self, prediction: Floats, coverage: float) -> tuple[Floats, Floats]:
@@ -52,6 +52,16 @@ class RatioIntervals:
         bins = _bin(prediction, self.edges)
         unit = _unit(prediction)
         return np.minimum(low[bins] * unit, prediction), np.maximum(high[bins] * unit, prediction)
+
+    def exceeds(self, prediction: Floats, amount: float) -> Floats:
+        """The probability of more than an amount above 0, shape (rows,): the share of the ratios that are greater."""
+        wanted, bins = amount / _unit(prediction), _bin(prediction, self.edges)
+        chance = np.empty(len(prediction))
+        for number, part in enumerate(np.split(self.ratios, np.cumsum(self.counts)[:-1])):
+            rows = bins == number
+            # Half a row more or less: never certain.
+            chance[rows] = (len(part) - np.searchsorted(part, wanted[rows], side="right") + 0.5) / (len(part) + 1.0)
+        return chance
 
 
 def _limits(ratios: Floats, missed: float) -> tuple[float, float]:
@@ -73,7 +83,7 @@ def _unit(prediction: Floats) -> Floats:
     return np.where(prediction > 0.0, prediction, 1.0)
 
 
-def _thin(ordered: Floats) -> Floats:
+def thinned(ordered: Floats) -> Floats:
     """At most `MOST_RATIOS` order statistics, at evenly spaced ranks of n + 1, rounded up: never narrower."""
     n = len(ordered)
     if n <= MOST_RATIOS:

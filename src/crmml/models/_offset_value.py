@@ -1,0 +1,375 @@
+"""Lifetime value on an offset: few small trees that correct two forecasts, whose total stays that of BG/NBD.
+
+The trees begin from the geometric mean of what BG/NBD with Gamma-Gamma expects and of exponentially weighted spend,
+each relative to its mean in the snapshot, and learn what is left of the label relative to the mean of its snapshot:
+who is worth more than whom. How much all are worth together is what BG/NBD expects, times the factor of the season.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from crmml.metrics.value import normalised_gini
+from crmml.models._base import Floats, Ints, State
+from crmml.models._buyers import Buyers
+from crmml.models._folds import N_FOLDS, assign_folds, held_out
+from crmml.models._model_text import problem_of
+from crmml.models._predictive import Calibration, Outlook
+from crmml.models._season import Season
+from crmml.models._snapshots import Snapshots
+from crmml.models._state import StateReader
+from crmml.models._trees import Trees, TreeTrainer
+from crmml.models._value_table import DAY_US, N_FEATURES, Forecasts, Scales, ValueColumns, ValueTable, relative
+
+TREES = "trees"
+RULES = ("geometric mean", "exponentially weighted", "buy till you die", "last period")
+DESIGNS = (TREES, *RULES)
+SEEDS = 3
+_BOOSTERS = ("booster", "booster_2", "booster_3")
+# One held-out snapshot does not tell smaller differences of the normalised Gini apart.
+_MARGIN = 0.002
+_LEAST_ROWS = 20
+# The total of fewer rows is their own story, not that of the season.
+_LEAST_SNAPSHOT = 100
+
+
+class Training(NamedTuple):
+    """What the design is trained on: the table, the spend of each row (0 or more), and which rows belong together."""
+
+    columns: ValueColumns
+    table: ValueTable
+    spend: Floats
+    snapshots: Snapshots
+    groups: Ints | None
+    lightgbm: Mapping[str, Any]
+    n_jobs: int
+    seed: int
+
+
+class Newcomers(NamedTuple):
+    """Of who has never bought: spend over the mean of BG/NBD, and the share that buys."""
+
+    spend: float
+    buys: float
+
+
+class OffsetDesign:
+    """The fitted design.
+
+    Args:
+        days: The horizon that it was trained for.
+        design: One of `DESIGNS`: what orders the customers.
+        columns: What it reads.
+        buyers: BG/NBD and Gamma-Gamma of the latest snapshot.
+        scales: Those of the latest snapshot.
+        level: What the relative forecast is multiplied by, for the total of BG/NBD.
+        newcomers: What is expected of who has never bought.
+        season: Factors of the total.
+        trees: The trees, one model per seed; none where the design is a rule.
+        calibration: Of the distribution of spend.
+    """
+
+    def __init__(
+        self,
+        days: float,
+        design: str,
+        *,
+        columns: ValueColumns,
+        buyers: Buyers,
+        scales: Scales,
+        level: float,
+        newcomers: Newcomers,
+        season: Season,
+        trees: Sequence[Trees],
+        calibration: Calibration,
+    ) -> None:
+        self.days = days
+        self.design = design
+        self.columns = columns
+        self.buyers = buyers
+        self.scales = scales
+        self.level = level
+        self.newcomers = newcomers
+        self.season = season
+        self.trees = tuple(trees)
+        self.calibration = calibration
+
+    # What it says -------------------------------------------------------------------------------------------
+
+    def base(self, table: ValueTable, snapshots: Snapshots, n_jobs: int) -> Floats:
+        """Expected spend within the trained horizon in a year without seasons, shape (rows,).
+
+        The rows of a cutoff together are worth what BG/NBD expects of them, where they are enough to fit it; few rows,
+        and rows without a cutoff, stand at the level of the latest training snapshot.
+        """
+        forecasts = with_newcomers(table, self.buyers, self.days, self.scales, self.newcomers)
+        codes = np.zeros(len(table), dtype=np.int64)
+        raw = _ordering(self.design, table, forecasts, [self.scales], codes)
+        if self.trees:
+            features, _ = table.features(forecasts, [self.scales], codes)
+            raw = raw + np.mean([trees.raw(features, n_jobs) for trees in self.trees], axis=0)
+        expected = np.exp(raw)
+        totals = snapshot_totals(table, snapshots, self.days, self.newcomers)
+        sums = np.bincount(snapshots.codes, expected, minlength=len(totals))
+        levels = np.where(np.isfinite(totals), totals / np.maximum(sums, 1e-300), self.level)
+        return expected * levels[snapshots.codes]
+
+    def outlook(self, table: ValueTable, base: Floats, times: Ints, days: float) -> Outlook:
+        """What is expected within so many days from the cutoffs `times`."""
+        trained = with_newcomers(table, self.buyers, self.days, self.scales, self.newcomers)
+        season = self.season.of(times)
+        if days == self.days:
+            return Outlook(base * season, trained.p_buys, trained.orders)
+        other = with_newcomers(table, self.buyers, days, self.scales, self.newcomers)
+        # As BG/NBD goes on, or ends earlier; the season is known of the trained horizon only.
+        within = np.minimum(other.btyd / trained.btyd, 1.0)
+        beyond = np.maximum(other.btyd / trained.btyd - 1.0, 0.0)
+        return Outlook(base * (season * within + beyond), other.p_buys, other.orders)
+
+    # How it is learned --------------------------------------------------------------------------------------
+
+    @classmethod
+    def learn(cls, training: Training, days: float) -> "OffsetDesign | None":
+        """The design for a horizon; None where the purchases of the latest snapshot determine no BG/NBD."""
+        table, snapshots = training.table, training.snapshots
+        if table.history.known.sum() < _LEAST_ROWS or len(training.spend) < _LEAST_ROWS:
+            return None
+        latest = snapshots.latest
+        buyers = Buyers.learn(table.history[latest])
+        if buyers is None:
+            return None
+        plain = table.forecasts(buyers, days)
+        scales = [table.scales(plain, snapshots.codes == code) for code in range(len(snapshots.times))]
+        newcomers = _newcomers(training, scales)
+        forecasts = _filled(table, plain, np.array([one.btyd for one in scales])[snapshots.codes], newcomers)
+        totals = snapshot_totals(table, snapshots, days, newcomers)
+        season = _season(training, totals)
+        totals = np.where(np.isfinite(totals), totals, np.bincount(snapshots.codes, forecasts.btyd, len(totals)))
+        learner = _Learner(training, forecasts, scales)
+        design = learner.choose(days)
+        calibration = learner.calibrate(design, season, totals)
+        trees = learner.train(None, SEEDS) if design == TREES else ()
+        fitted = cls(
+            days,
+            design,
+            columns=training.columns,
+            buyers=buyers,
+            scales=scales[-1],
+            level=1.0,
+            newcomers=newcomers,
+            season=season,
+            trees=trees,
+            calibration=calibration,
+        )
+        raw = learner.raw(design, trees, np.flatnonzero(latest))
+        fitted.level = float(totals[-1] / np.exp(raw).sum())
+        return fitted
+
+    # State --------------------------------------------------------------------------------------------------
+
+    def state(self) -> State:
+        """Texts and arrays."""
+        texts = {key: self.trees[turn].text if self.trees else None for turn, key in enumerate(_BOOSTERS)}
+        numbers = np.array([self.days, self.level, *self.scales, *self.newcomers])
+        return {
+            **texts,
+            "offset": numbers,
+            **self.columns.state(),
+            **self.buyers.state(),
+            **self.season.state(),
+            **self.calibration.state(),
+        }
+
+    @classmethod
+    def from_state(cls, reader: StateReader, design: str, n_features: int) -> "OffsetDesign":
+        """The design from the keys that `state` gives, for a table of so many columns."""
+        numbers = reader.finite("offset", (7,))
+        if (numbers < 0).any() or (numbers[:5] == 0).any():
+            reader.refuse("offset", f"must hold numbers of 0 or more, the first five above 0, not {numbers.tolist()}")
+        days, level, *rest = numbers.tolist()
+        buyers = Buyers.from_state(reader)
+        if buyers is None:
+            reader.refuse("buyers_purchases", "must hold the parameters of BG/NBD")
+        return cls(
+            days,
+            design,
+            columns=ValueColumns.from_state(reader, n_features),
+            buyers=buyers,
+            scales=Scales(*rest[:3]),
+            level=level,
+            newcomers=Newcomers(*rest[3:]),
+            season=Season.from_state(reader),
+            trees=_checked_trees(reader, design),
+            calibration=Calibration.from_state(reader),
+        )
+
+
+def snapshot_totals(table: ValueTable, snapshots: Snapshots, days: float, newcomers: Newcomers) -> Floats:
+    """What a BG/NBD of its own expects of all rows of a snapshot, shape (snapshots,); NaN where they are too few."""
+    totals = np.full(len(snapshots.times), np.nan)
+    for code in range(len(totals) if snapshots.dated else 0):
+        rows = snapshots.codes == code
+        history = table.history[rows]
+        buyers = Buyers.learn(history) if history.known.sum() >= _LEAST_SNAPSHOT else None
+        if buyers is not None:
+            spend = buyers.expected_spend(history, days)
+            totals[code] = spend.sum() + newcomers.spend * spend.mean() * (~history.known).sum()
+    return totals
+
+
+def with_newcomers(table: ValueTable, buyers: Buyers, days: float, scales: Scales, newcomers: Newcomers) -> Forecasts:
+    """The forecasts, with something also for who has never bought."""
+    return _filled(table, table.forecasts(buyers, days), np.full(len(table), scales.btyd), newcomers)
+
+
+def _filled(table: ValueTable, plain: Forecasts, unit: Floats, newcomers: Newcomers) -> Forecasts:
+    known = table.history.known
+    spend = np.maximum(newcomers.spend, 1e-6) * unit
+    return plain._replace(
+        btyd=np.where(known, np.maximum(plain.btyd, 1e-6 * unit), spend),
+        weighted=np.where(known, plain.weighted, spend),
+        orders=np.where(known, plain.orders, newcomers.buys),
+        p_buys=np.where(known, plain.p_buys, newcomers.buys),
+    )
+
+
+def _newcomers(training: Training, scales: Sequence[Scales]) -> Newcomers:
+    new = ~training.table.history.known
+    if not new.any():
+        return Newcomers(0.0, 0.0)
+    unit = np.array([one.btyd for one in scales])[training.snapshots.codes[new]]
+    return Newcomers(float((training.spend[new] / unit).mean()), float((training.spend[new] > 0).mean()))
+
+
+def _season(training: Training, totals: Floats) -> Season:
+    """Each snapshot against what a BG/NBD of its own had expected, as one would have known it then."""
+    snapshots, history = training.snapshots, training.table.history
+    past = np.zeros(len(totals))
+    np.maximum.at(past, snapshots.codes, history.T)
+    actual = np.bincount(snapshots.codes, training.spend, len(totals)).astype(np.float64)
+    return Season.learn(snapshots, past, np.nan_to_num(totals), actual)
+
+
+def _ordering(design: str, table: ValueTable, forecasts: Forecasts, scales: Sequence[Scales], codes: Ints) -> Floats:
+    """The logarithm of the relative forecast that the trees begin from, or that a rule is."""
+    btyd, weighted = relative(forecasts, scales, codes)
+    if design == "buy till you die":
+        return btyd
+    if design == "exponentially weighted":
+        return weighted
+    if design == "last period" and table.last is not None:
+        unit = np.array([scale.btyd for scale in scales])[codes]
+        last: Floats = np.log(np.maximum(table.last / unit, 1e-4))
+        return last
+    return (btyd + weighted) / 2.0
+
+
+def _checked_trees(reader: StateReader, design: str) -> list[Trees]:
+    trees = []
+    for key in _BOOSTERS:
+        if design != TREES:
+            if reader.take(key) is not None:
+                reader.refuse(key, f"must be None where the design is {design!r}")
+            continue
+        text = reader.text(key)
+        problem = problem_of(text, N_FEATURES, "tweedie")
+        if problem is not None:
+            reader.refuse(key, f"is not a model text of this class: {problem}")
+        trees.append(Trees(text))
+    return trees
+
+
+class _Learner:
+    """Trains on all or some rows, and tries on others what it has learned."""
+
+    def __init__(self, training: Training, forecasts: Forecasts, scales: Sequence[Scales]) -> None:
+        self._training = training
+        self._forecasts = forecasts
+        self._scales = scales
+        codes = training.snapshots.codes
+        self._features, ways = training.table.features(forecasts, scales, codes)
+        self._offset = _ordering(TREES, training.table, forecasts, scales, codes)
+        means = training.snapshots.means(training.spend)
+        label = training.spend / np.where(means > 0, means, 1.0)[codes]
+        self._trainers = [
+            TreeTrainer(
+                self._features,
+                label,
+                {**training.lightgbm, "seed": SEEDS * training.seed + turn, "monotone_constraints": ways},
+                n_jobs=training.n_jobs,
+            )
+            for turn in range(SEEDS)
+        ]
+
+    def train(self, rows: Ints | None, seeds: int) -> list[Trees]:
+        """The trees of some rows; of all rows where none are named."""
+        offset = self._offset if rows is None else self._offset[rows]
+        return [trainer.train(rows, offset=offset) for trainer in self._trainers[:seeds]]
+
+    def raw(self, design: str, trees: Sequence[Trees], rows: Ints) -> Floats:
+        """The logarithm of the relative forecast of some rows."""
+        codes = self._training.snapshots.codes
+        raw = _ordering(design, self._training.table, self._forecasts, self._scales, codes)[rows]
+        if not trees:
+            return raw
+        parts = [one.raw(self._features[rows], self._training.n_jobs) for one in trees]
+        total: Floats = raw + np.mean(parts, axis=0)
+        return total
+
+    def choose(self, days: float) -> str:
+        """The trees, unless a rule orders rows clearly better that the trees have not seen."""
+        split = self._later(days)
+        if split is None:
+            split = self._other_customers()
+        if split is None:
+            return RULES[0] if self._training.table.weighs else RULES[2]
+        train, test = split
+        actual = self._training.spend[test]
+        if not self._training.spend[train].any() or (actual == actual[0]).all():
+            return RULES[0] if self._training.table.weighs else RULES[2]
+        ginis = {rule: normalised_gini(actual, self.raw(rule, (), test)) for rule in self._rules()}
+        best = max(ginis, key=lambda rule: ginis[rule])
+        trees = normalised_gini(actual, self.raw(TREES, self.train(train, 1), test))
+        return TREES if trees >= ginis[best] - _MARGIN else best
+
+    def _rules(self) -> list[str]:
+        table = self._training.table
+        having = {RULES[0]: table.weighs, RULES[1]: table.weighs, RULES[2]: True, RULES[3]: table.last is not None}
+        return [rule for rule, there in having.items() if there]
+
+    def _later(self, days: float) -> tuple[Ints, Ints] | None:
+        """The latest snapshot, and the rows whose labels were complete by then."""
+        snapshots = self._training.snapshots
+        if not snapshots.dated:
+            return None
+        early = snapshots.times[snapshots.codes] + days * DAY_US <= snapshots.times[-1]
+        return (np.flatnonzero(early), np.flatnonzero(snapshots.latest)) if early.any() else None
+
+    def _other_customers(self) -> tuple[Ints, Ints] | None:
+        folds, n_folds = self._folds()
+        return next(held_out(folds, n_folds), None) if n_folds > 1 else None
+
+    def _folds(self) -> tuple[Ints, int]:
+        spend, groups = self._training.spend, self._training.groups
+        n_folds = min(N_FOLDS, len(spend) if groups is None else int(groups.max()) + 1)
+        return assign_folds(spend, groups, n_folds, self._training.seed), n_folds
+
+    def calibrate(self, design: str, season: Season, totals: Floats) -> Calibration:
+        """From forecasts for customers whom the trees had not seen, at the totals that they would have had."""
+        codes, times = self._training.snapshots.codes, self._training.snapshots.times
+        factors = season.of(times) if self._training.snapshots.dated else np.ones(len(times))
+        folds, n_folds = self._folds()
+        base, rows = [np.empty(0)], [np.empty(0, dtype=np.int64)]
+        for train, test in held_out(folds, n_folds):
+            if design == TREES and (not self._training.spend[train].any() or not len(train)):
+                continue
+            trees = self.train(train, 1) if design == TREES else ()
+            everybody = np.exp(self.raw(design, trees, np.arange(len(codes))))
+            levels = totals / np.bincount(codes, everybody, len(times))
+            base.append((everybody * levels[codes])[test])
+            rows.append(test)
+        found, at = np.concatenate(base), np.concatenate(rows)
+        p_buys, orders = self._forecasts.p_buys[at], self._forecasts.orders[at]
+        outlook = Outlook(found * factors[codes[at]], p_buys, orders)
+        return Calibration.learn(found, outlook, self._training.spend[at], self._training.seed)
