@@ -50,15 +50,21 @@ def read_rows(X: Any, columns: tuple[str, ...], rules: tuple[Rule, ...], where: 
             raise SchemaError(f"{where}: X has no column '{column}'.{hint} Give the columns {listed}.")
     if len(X) == 0:
         raise DataError(f"{where}: X has no rows. Give one row or more, a customer each.")
-    chosen = X[list(columns)]
-    refuse_text(chosen, where)
-    rows = {column: chosen[column].to_numpy(dtype=np.float64, na_value=np.nan) for column in columns}
+    rows = {column: _numbers(X, column, where) for column in columns}
     for column, values in rows.items():
         if not np.isfinite(values).all():
             _refuse(rows, Rule(column, _finite(column), "must be a finite number", "Leave the row out"), where)
     for rule in rules:
         _refuse(rows, rule, where)
     return rows
+
+
+def _numbers(X: pd.DataFrame, column: str, where: str) -> Floats:
+    values = X[column]
+    plain = isinstance(values, pd.Series) and isinstance(values.dtype, np.dtype) and values.dtype.kind in "biuf"
+    if not plain:  # a look at each value, which costs more than the fit of a small table
+        refuse_text(X[[column]], where)
+    return values.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def _finite(column: str) -> Callable[[Rows], Bools]:
