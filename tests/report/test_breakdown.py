@@ -27,6 +27,13 @@ def test_the_interval_of_a_metric_has_the_width_that_theory_gives() -> None:
     assert line["low"] < line["mean"] < line["high"]
 
 
+def test_every_interval_holds_its_metric() -> None:
+    # A calibration error of redrawn customers is larger, since their noise is: the interval is moved back.
+    for report in (churn_report(3, 150), value_report(2, 150)):
+        assert (report.intervals["low"] < report.intervals["mean"]).all()
+        assert (report.intervals["mean"] < report.intervals["high"]).all()
+
+
 def test_copies_of_a_holdout_narrow_no_interval() -> None:
     one = churn_report(1, 300).scores
     five = pd.concat([one.assign(as_of=as_of) for as_of in CUTOFFS], ignore_index=True)
