@@ -219,3 +219,10 @@ def test_what_cannot_be_is_refused(call: Any, words: str) -> None:
     with pytest.raises(cm.CrmmlError) as caught:
         call()
     assert str(caught.value) == words
+
+
+def test_spark_labels_the_same_subscribers(spark: Any) -> None:
+    cutoffs = [stamp(cutoff) for cutoff in CUTOFFS]
+    for target in (PROMPT, LONG):
+        data = cm.build_dataset(log_of(ROWS), [cm.Count()], target, cutoffs, engine=cm.SparkEngine(spark))
+        assert differences(cells(data.y.to_frame("y")), labels(ROWS, target, CUTOFFS), [Named("y", target)]) == []
