@@ -14,7 +14,9 @@ import pandas as pd
 import pytest
 
 import crmml as cm
-from crmml.data.time import moments_of
+from crmml.data.time import DAY, moments_of
+from crmml.features.bought import Bought
+from crmml.features.contracts import Contract
 from crmml.features.dialects import text_of
 from crmml.features.table import Table
 from tests.features.oracle import AGGREGATES
@@ -108,6 +110,9 @@ FEATURES: dict[str, list[Any]] = {
     ],
     "Ratio": [cm.Ratio(cm.Count(event_type="purchase", window="90d"), cm.Count(event_type="view", window="90d"))],
 }
+# What `transactions` and `contracts` read of a log.
+BOUGHT = Bought(event_type="purchase", returns="view", column="amount", timezone="Europe/Berlin")
+CONTRACT = Contract(event_type="purchase", ended_by="view", term_us=31 * DAY)
 CUTOFFS = moments_of(["2024-02-15", "2024-02-29T23:30:00+01:00"])
 
 
@@ -135,6 +140,8 @@ TEXTS: dict[str, Any] = {
     "target_churn": lambda: of_target(cm.Churn("60d", event_type="purchase", active_within="180d", gap="7d")),
     "target_spend": lambda: of_target(cm.Spend("60d", event_type=["purchase", "view"])),
     "target_repurchase": lambda: of_target(cm.Repurchase("60d")),
+    "transactions": lambda: of_features(LOG, cm.FeatureSet([BOUGHT])),
+    "contracts": lambda: of_features(LOG, cm.FeatureSet([CONTRACT])),
     "target_subscription_churn": lambda: of_target(
         cm.SubscriptionChurn("60d", event_type="purchase", active_within="31d", ended_by="view")
     ),

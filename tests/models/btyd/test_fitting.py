@@ -6,10 +6,13 @@ from types import ModuleType
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.integrate import quad
 
 import crmml as cm
 from crmml.models.btyd import _fitting, _inputs, _model, beta_geometric, pareto
+from tests.models.btyd.made import Floats
 from tests.models.mutants import dies
 
 
@@ -26,6 +29,45 @@ def standard_errors_are_those_of_the_inverse(module: ModuleType) -> None:
     assert found.report.converged
     assert found.point == pytest.approx(top, abs=1e-3)
     assert found.errors == pytest.approx([0.2, 0.5], rel=1e-4)
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0, 3.0, 40.0])
+def test_a_wrong_guess_of_the_curvature_costs_steps_and_changes_nothing(scale: float) -> None:
+    precision, top = np.array([[40.0, -12.0], [-12.0, 6.0]]), np.array([1.0, -2.0])
+
+    def objective(point: Floats) -> tuple[float, Floats]:
+        off = point - top
+        return float(-off @ precision @ off / 2), -precision @ off
+
+    search = _fitting.Search(objective, ("a", "b"), customers=1.0, max_iter=100)
+    found = search.run(top + 0.01, near=scale * precision)
+    assert found.report.converged
+    assert found.value == objective(found.point)[0]
+    assert found.point == pytest.approx(top, abs=1e-3)
+    assert found.information == pytest.approx(precision, rel=1e-4)
+
+
+@given(st.lists(st.one_of(st.integers(1, 9), st.floats(0.01, 50.0)), min_size=1, max_size=60), st.integers(1, 40))
+def test_a_part_of_the_customers_has_each_kind_as_often_as_the_whole(weights: list[float], size: int) -> None:
+    whole = np.array(weights, dtype=float)
+    few, times = _model._every_so_many(whole, size)
+    part = np.zeros(len(whole))
+    part[few] = times
+    # One in so many: of every run of rows, at most one customer too many or too few.
+    off = np.cumsum(part) - np.cumsum(whole) / whole.sum() * size
+    assert np.abs(off).max() < 1 + 1e-9
+
+
+def test_the_log_likelihood_is_without_the_penalty_whichever_way_it_was_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    known = cm.BGNBD.from_parameters({"r": 0.5, "alpha": 6.0, "a": 0.8, "b": 2.5})
+    table = known.simulate(rng.uniform(20, 40, 3_000), rng)
+    for large in (10**9, 100):
+        monkeypatch.setattr(_model, "_LARGE", large)
+        model = cm.BGNBD(penalty=5.0).fit(table)
+        rows = {name: table[name].to_numpy() for name in ("x", "t_x", "T")}
+        point = np.log([model.r_, model.alpha_, model.a_, model.b_])
+        assert model.log_likelihood_ == pytest.approx(known._objective(rows, np.ones(3_000))(point)[0], abs=1e-6)
 
 
 def test_standard_errors_under_a_penalty_are_those_of_the_posterior() -> None:
