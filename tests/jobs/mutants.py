@@ -7,6 +7,8 @@ from types import ModuleType
 
 import pytest
 
+import crmml as cm
+
 
 def plant(monkeypatch: pytest.MonkeyPatch, module: str, line: str, mutant: str) -> None:
     """Replace `line`, which has to occur exactly once in the source of `module`, by `mutant`.
@@ -24,6 +26,7 @@ def plant(monkeypatch: pytest.MonkeyPatch, module: str, line: str, mutant: str) 
         before = getattr(original, name, None)
         if getattr(value, "__module__", None) != module or not callable(value):
             continue
+        getattr(cm, name, None)  # a public name is loaded late: were it now, the mutant would stay
         for user in [one for key, one in sys.modules.items() if key.split(".")[0] in ("crmml", "tests")]:
             for used, held in list(vars(user).items()):
                 if held is before:

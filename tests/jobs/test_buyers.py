@@ -50,6 +50,12 @@ def test_the_rule_of_repurchase_is_the_other_side(log: cm.InteractionLog) -> Non
     assert (leaving.absent, coming.absent) == (1.0, 0.0)
 
 
+def test_each_holdout_has_its_own_fit() -> None:
+    log = cm.simulate_log(400, seed=3).log
+    both, first = (buyers_rules(log, CHURN, some)[CUTOFFS[0]] for some in (CUTOFFS, CUTOFFS[:1]))
+    pd.testing.assert_series_equal(both.scores, first.scores)
+
+
 def test_with_a_gap_there_is_no_rule(log: cm.InteractionLog) -> None:
     assert buyers_rules(log, cm.Churn("60d", event_type="purchase", gap="7d"), CUTOFFS) == {}
 

@@ -4,12 +4,24 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.jobs import test_backtest, test_items, test_rolling, test_rules
+import crmml as cm
+from tests.jobs import (
+    test_backtest,
+    test_buyers,
+    test_items,
+    test_realised,
+    test_rolling,
+    test_rules,
+    test_tune,
+)
 from tests.jobs.mutants import plant
 from tests.jobs.small import FITS
-from tests.report import test_backtest_report, test_comparison
+from tests.metrics import test_profit
+from tests.report import test_backtest_report, test_breakdown, test_comparison
 
 ROLLING, RULES, HOLDOUT, ITEMS = (f"crmml.jobs.{name}" for name in ("rolling", "rules", "holdout", "items"))
+REALISED, TUNE = "crmml.jobs.realised", "crmml.jobs.tune"
+ONE_CUTOFF_DOUBTS = {"intervals": ((0.01, 0.05), (0.02, 0.05), (0.0, 0.05))}
 PURGE = "moment + target.reach <= at"
 MUTANTS = {
     "purge: a label may not end where the hold-out begins": (
@@ -144,6 +156,72 @@ MUTANTS = {
         "differences.std(ddof=0)",
         test_comparison.test_a_comparison_by_hand,
     ),
+    "a grade from the mean's interval alone": (
+        "crmml.report.comparison",
+        "all(self._gains(*ends)[0] > 0 for ends in self.intervals)",
+        "self.low > 0",
+        lambda: test_comparison.test_the_grade_comes_from_the_intervals(ONE_CUTOFF_DOUBTS, "B"),
+    ),
+    "a grade that forgets which side is good": (
+        "crmml.report.comparison",
+        "sorted(self.measure.cost(0.0) - self.measure.cost(end) for end in (low, high))",
+        "sorted((low, high))",
+        test_comparison.test_where_low_is_good_the_grade_looks_at_the_upper_end,
+    ),
+    "coverage of the lowest tenth": (
+        "crmml.report.breakdown",
+        'rank(method="first", ascending=False, pct=True)',
+        'rank(method="first", pct=True)',
+        test_breakdown.test_coverage_is_a_share_of_all_and_of_the_top_tenth,
+    ),
+    "the sum of the profits instead of their mean": (
+        "crmml.report.profit",
+        "return total / len(curves)",
+        "return total",
+        test_breakdown.test_profit_is_the_mean_over_the_cutoffs,
+    ),
+    "who would have stayed pays nothing": (
+        "crmml.metrics.profit",
+        "contacted * (offer_cost + contact_cost)",
+        "leavers * (offer_cost + contact_cost)",
+        test_profit.test_contacting_everybody_earns_the_same_whatever_the_order,
+    ),
+    "realised before the horizon has passed": (
+        REALISED,
+        "if end <= log.complete_until",
+        "if as_of <= log.complete_until",
+        test_realised.test_a_horizon_that_has_not_passed_is_named,
+    ),
+    "realised a microsecond too early": (
+        REALISED,
+        "if end <= log.complete_until",
+        "if end <= log.complete_until + pd.Timedelta(1, unit='us')",
+        test_realised.test_the_horizon_has_passed_with_its_last_microsecond,
+    ),
+    "rules measured on customers without a score": (
+        REALISED,
+        "rows += _rule_rows(target, Dataset(X.loc[both], y.loc[both]), past.get(holdout))",
+        "rows += _rule_rows(target, Dataset(X, y), past.get(holdout))",
+        test_realised.test_the_rules_are_measured_on_the_customers_with_a_score,
+    ),
+    "the cutoff that judges chooses, too": (
+        TUNE,
+        "_Objective(splits[:-1], asked, model, target)",
+        "_Objective(splits, asked, model, target)",
+        test_tune.test_what_chose_is_the_mean_over_the_earlier_holdouts,
+    ),
+    "the worst trial instead of the best": (
+        TUNE,
+        "found.sort(key=lambda trial: measure.cost(float(np.mean(trial[2]))))",
+        "found.sort(key=lambda trial: -measure.cost(float(np.mean(trial[2]))))",
+        test_tune.test_the_best_trial_is_taken_and_the_given_one_where_none_is_better,
+    ),
+    "a later purchase teaches the buyers' rule": (
+        "crmml.jobs.buyers",
+        'there = rows[rows.index.get_level_values("as_of") == holdout]',
+        'there = rows[rows.index.get_level_values("as_of") == max(holdouts)]',
+        test_buyers.test_each_holdout_has_its_own_fit,
+    ),
 }
 
 
@@ -153,5 +231,5 @@ def test_the_mutant_dies(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     test: Callable[[], None] = killer
     FITS.clear()
     plant(monkeypatch, module, line, mutant)
-    with pytest.raises((AssertionError, KeyError)):
+    with pytest.raises((AssertionError, KeyError, cm.LeakageError)):
         test()
