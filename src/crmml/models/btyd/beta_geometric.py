@@ -11,14 +11,16 @@ from crmml.models.btyd._inputs import Rows
 from crmml.models.btyd._special import mean_over_beta
 from crmml.models.btyd._transactions import TransactionModel
 
-# Rows that fit into the cache together with what is computed from them.
-_CHUNK = 16_384
+# Rows that fit into the cache together with what is computed from them; few enough for a product of two columns to
+# be made by one thread.
+_CHUNK = 8_192
 
 
 class _Chunk(NamedTuple):
     """Rows of customers: who might have stopped at `t_x`, or (`t_x` None) who can only be alive."""
 
     weights: Floats
+    bought: Floats  # weights times x
     level: Ints  # position of x among the different x
     x: Floats
     T: Floats
@@ -44,30 +46,27 @@ class _BetaGeometric(TransactionModel):
     def _objective(self, rows: Rows, weights: Floats) -> Objective:
         levels, level = np.unique(rows["x"], return_inverse=True)
         counts = np.bincount(level, weights=weights)
+        n = float(counts.sum())
         chunks = self._chunks(rows, weights, level)
         coins = levels + self._coins
+        # Of x and of the chances, after a 0: one call gives what is subtracted too.
+        steps = np.array([np.append(0.0, levels), np.append(0.0, coins), np.append(0.0, coins)])
 
         def evaluate(point: Floats) -> tuple[float, Floats]:
             r, alpha, a, b = np.exp(point).tolist()
-            n = counts.sum()
-            value = counts @ (gammaln(r + levels) - gammaln(r) + betaln(a, b + coins) - betaln(a, b))
-            both = digamma(a + b) - digamma(a + b + coins)
-            slope = np.array(
-                [
-                    counts @ (digamma(r + levels) - digamma(r)) + n * np.log(alpha),
-                    n * r / alpha,
-                    counts @ both,
-                    counts @ (both + digamma(b + coins) - digamma(b)),
-                ]
-            )
-            value += n * r * np.log(alpha)
-            odds = np.log(a) - np.log(np.maximum(b + coins - 1.0, b))  # of the last chance
+            rates, chances = gammaln(r + steps[0]), betaln(a, b + steps[1])
+            value = counts @ (rates[1:] - rates[0] + chances[1:] - chances[0]) + n * r * point[1]
+            slopes = digamma(steps + np.array([[r], [a + b], [b]]))
+            by_r, by_both, by_b = (slopes[:, 1:] - slopes[:, :1]) @ counts
+            slope = np.array([by_r + n * point[1], n * r / alpha, -by_both, by_b - by_both])
+            last = np.maximum(b + coins - 1.0, b)
+            odds = point[2] - np.log(last)  # of the last chance
             stopped = np.zeros(len(levels))
             for chunk in chunks:
                 part, d_r, d_alpha = _chunk_terms(chunk, r, alpha, odds, stopped)
                 value, slope[0], slope[1] = value + part, slope[0] + d_r, slope[1] + d_alpha
             slope[2] += stopped.sum() / a
-            slope[3] -= (stopped / np.maximum(b + coins - 1.0, b)).sum()
+            slope[3] -= (stopped / last).sum()
             return float(value), slope * np.array([r, alpha, a, b])
 
         return evaluate
@@ -80,7 +79,8 @@ class _BetaGeometric(TransactionModel):
             for begin in range(0, len(chosen), _CHUNK):
                 part = chosen[begin : begin + _CHUNK]
                 t_x = rows["t_x"][part] if may_stop else None
-                chunks.append(_Chunk(weights[part], level[part], rows["x"][part], rows["T"][part], t_x))
+                n, x = weights[part], rows["x"][part]
+                chunks.append(_Chunk(n, n * x, level[part], x, rows["T"][part], t_x))
         return chunks
 
     def _log_odds_stopped(self, rows: Rows) -> Floats:
@@ -143,21 +143,22 @@ class _BetaGeometric(TransactionModel):
 
 def _chunk_terms(chunk: _Chunk, r: float, alpha: float, odds: Floats, stopped: Floats) -> tuple[float, float, float]:
     """Log-likelihood and its slopes by r and alpha of what depends on the times; adds to `stopped` by level of x."""
-    n, x = chunk.weights, chunk.x
+    n, bought = chunk.weights, chunk.bought
     until = alpha + chunk.T
-    log_until, shape = np.log(until), r + x
-    value, d_r = -(n * shape * log_until).sum(), -(n * log_until).sum()
+    log_until, rate = np.log(until), 1.0 / until
+    d_r = -float(n @ log_until)
+    value = r * d_r - float(bought @ log_until)
+    d_alpha = -r * float(n @ rate) - float(bought @ rate)
     if chunk.t_x is None:
-        return value, d_r, -(n * shape / until).sum()
+        return value, d_r, d_alpha
     last = alpha + chunk.t_x
-    silence = log_until - np.log(last)
-    z = odds[chunk.level] + shape * silence
-    small = np.exp(-np.abs(z))
-    value += (n * (np.maximum(z, 0.0) + np.log1p(small))).sum()
-    dead = n * np.where(z >= 0, 1.0, small) / (1.0 + small)
+    silence, shape = log_until - np.log(last), r + chunk.x
+    z = odds[chunk.level] + shape * silence  # log-odds of having stopped: far above -700, where exp would overflow
+    p = 1.0 / (1.0 + np.exp(-z))
+    dead = n * p
     stopped += np.bincount(chunk.level, weights=dead, minlength=len(stopped))
-    d_alpha = ((dead - n) * shape / until).sum() - (dead * shape / last).sum()
-    return value, d_r + (dead * silence).sum(), d_alpha
+    value += float(n @ (z - np.log(p)))
+    return value, d_r + float(dead @ silence), d_alpha + float((dead * shape) @ (rate - 1.0 / last))
 
 
 class BGNBD(_BetaGeometric):
