@@ -112,14 +112,35 @@ def probabilities_follow_the_label(module: ModuleType) -> None:
     assert p[-1, 1] > 0.5 > p[0, 1]
 
 
+def a_year_later_the_season_is_back(module: ModuleType) -> None:
+    """Columns of noise, and a share of positives that depends on the cutoff alone."""
+    rng = np.random.default_rng(0)
+    shares = {0: 0.2, 100: 0.8, 200: 0.5, 300: 0.6}
+    first = pd.Timestamp("2023-01-01", tz="UTC")
+    index = pd.MultiIndex.from_product(
+        [range(1_500), first + pd.to_timedelta(list(shares), unit="D")], names=["customer_id", "as_of"]
+    )
+    y = pd.Series(rng.random(len(index)) < np.tile(list(shares.values()), 1_500), index=index)
+    X = pd.DataFrame(rng.normal(size=(len(index), 2)), index=index, columns=["a", "b"])
+    model = module.ChurnClassifier(10, horizon="60d").fit(X, y)
+    later = {365: 0.2, 470: 0.8, 565: 0.5, 300: 0.6, 420: 0.6}  # no cutoff a year before 300 or 420: that of the latest
+    for day, share in later.items():
+        at = pd.MultiIndex.from_arrays([range(50), [first + pd.Timedelta(day, unit="D")] * 50], names=index.names)
+        p = model.predict_proba(X.head(50).set_axis(at))[:, 1]
+        # A share of 1,500 has a standard error of .013 at most.
+        assert p.mean() == pytest.approx(share, abs=4 * 0.013), day
+    assert list(model.season_.index) == list(index.levels[1])
+
+
 @pytest.mark.parametrize(
     ("check", "old", "new"),
     [
+        (a_year_later_the_season_is_back, "snapshots_of(table, len(X))", "snapshots_of(None, len(X))"),
         (a_repeated_customer_is_no_proof, "groups = customer_groups(", "groups = None and customer_groups("),
         (probabilities_follow_the_label, "[1.0 - positive, positive]", "[positive, 1.0 - positive]"),
         (probabilities_follow_the_label, "positive = codes == 1", "positive = codes == 0"),
     ],
-    ids=["split customers", "swap the columns", "swap the classes"],
+    ids=["no cutoffs", "split customers", "swap the columns", "swap the classes"],
 )
 def test_mutants_die(check: Any, old: str, new: str, tmp_path: Path) -> None:
     dies(check, churn, old, new, tmp_path)

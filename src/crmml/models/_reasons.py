@@ -33,7 +33,7 @@ _VERBS = {
     "trend": ("trend of", True, ""),
     "change_ratio": ("change, as a ratio, of", True, ""),
     "change": ("change of", True, ""),
-    "share": ("share of", True, ""),
+    "share": ("share of", False, ""),
 }
 _ROLES = ("amount", "quantity", "item_id", "channel")
 _WINDOW = re.compile(r"(.*?)_?(\d+)([smhdw])")
