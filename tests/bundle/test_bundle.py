@@ -15,9 +15,9 @@ from tests.bundle.bundles import BOUGHT, CUTOFF, FEATURES, KINDS, LATER, PARTS, 
 from tests.data.test_files import fail_at, visible
 
 COLUMNS = {
-    "churn": ["p_churn"],
-    "repurchase": ["p_repurchase"],
-    "value": ["clv", "clv_lo", "clv_hi"],
+    "churn": ["p_churn", "percentile", "risk_band", "reasons"],
+    "repurchase": ["p_repurchase", "percentile", "reasons"],  # to come back is no risk
+    "value": ["clv", "clv_lo", "clv_hi", "tier", "p_top_tier"],
     "rfm": ["segment"],
     "behaviour": ["segment"],
     "popularity": ["item_id", "rank", "score"],

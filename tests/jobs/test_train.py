@@ -30,7 +30,8 @@ def test_a_bundle_holds_what_was_asked_for() -> None:
     assert bundle.target == CHURN
     assert bundle.training_cutoffs == CUTOFFS
     assert bundle.roles == log.roles
-    assert bundle.score(log, day(60)).columns.tolist() == ["customer_id", "as_of", "p_churn", "model_id"]
+    columns = bundle.score(log, day(60)).columns.tolist()
+    assert columns == ["customer_id", "as_of", "p_churn", "percentile", "risk_band", "reasons", "model_id"]
 
 
 def test_the_caller_s_model_stays_unfitted() -> None:

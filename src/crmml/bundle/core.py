@@ -69,7 +69,7 @@ class Bundle:
     >>> model = cm.ChurnClassifier().fit(X, y)
     >>> bundle = cm.Bundle(features, churn, model, roles=log.roles, training_cutoffs=["2024-06-01"])
     >>> bundle.score(log, "2024-09-01").columns.tolist()
-    ['customer_id', 'as_of', 'p_churn', 'model_id']
+    ['customer_id', 'as_of', 'p_churn', 'percentile', 'risk_band', 'reasons', 'model_id']
     """
 
     def __init__(
@@ -155,7 +155,7 @@ class Bundle:
         keys = rows.index.to_frame(index=False)
         if rows.empty:
             return keys
-        table = keys.assign(**table_scores(self.model, self.target, rows), **table_details(self.model, rows))
+        table = keys.assign(**table_scores(self.model, self.target, rows), **table_details(self.model, self.target, rows))
         if not isinstance(population, Population) or population.active_within is None:
             return table
         left = left_already(log, population, rows.index, cutoffs)

@@ -111,11 +111,14 @@ def table_scores(model: Any, target: Any, rows: pd.DataFrame) -> Columns:
     return scores
 
 
-def table_details(model: Any, rows: pd.DataFrame) -> Columns:
+def table_details(model: Any, target: Any, rows: pd.DataFrame) -> Columns:
     """What the model says besides the score, such as `reasons`: one value per row and column; maybe nothing."""
     if not hasattr(model, "details"):
         return {}
-    return {str(name): column.to_numpy() for name, column in model.details(rows).items()}
+    details = {str(name): column.to_numpy() for name, column in model.details(rows).items()}
+    if target.score_name != "p_churn":  # a high probability to buy again is no risk
+        details.pop("risk_band", None)
+    return details
 
 
 def left_already(

@@ -51,7 +51,7 @@ def train(
     >>> log = cm.simulate_log(200, seed=1).log
     >>> bundle = cm.train(log, "rfm", cm.Spend("60d"), cm.LifetimeValueRegressor(num_iterations=10), "2024-01-01")
     >>> list(bundle.score(log, as_of="2024-06-01").columns)
-    ['customer_id', 'as_of', 'clv', 'clv_lo', 'clv_hi', 'model_id']
+    ['customer_id', 'as_of', 'clv', 'clv_lo', 'clv_hi', 'tier', 'p_top_tier', 'model_id']
     """
     check_parts("train", log, features, target, model)
     cutoffs = moments_of(as_of)
