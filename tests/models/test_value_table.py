@@ -76,8 +76,8 @@ def features_of(X: np.ndarray) -> np.ndarray:
     assert buyers is not None
     forecasts = table.forecasts(buyers, 90.0)
     everybody = np.ones(len(table), dtype=bool)
-    found, ways = table.features(forecasts, [table.scales(forecasts, everybody)], np.zeros(len(table), dtype=np.int64))
-    assert found.shape == (len(X), N_FEATURES) == (len(X), len(ways))
+    found = table.features(forecasts, [table.scales(forecasts, everybody)], np.zeros(len(table), dtype=np.int64))
+    assert found.shape == (len(X), N_FEATURES)
     return found
 
 

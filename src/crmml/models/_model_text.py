@@ -39,17 +39,16 @@ _DECISIONS = {0, 2, 4, 6, 8, 10}
 _WHOLE = re.compile(r"-?\d{1,18}")
 _DECIMAL = re.compile(r"-?(\d+\.?\d*(e[-+]?\d{1,3})?|inf|nan)", re.IGNORECASE)
 _RANGE = re.compile(rf"none|\[{_DECIMAL.pattern}:{_DECIMAL.pattern}\]", re.IGNORECASE)
-_MONOTONE = re.compile(r"^monotone_constraints=.*\n", re.MULTILINE)
 _END = "end of trees\n"
 _MOST_LEAVES = 1_000_000
 
 
 def shortened(text: str) -> str:
-    """What LightGBM writes, without the constraints of the training and all that follows the trees.
+    """What LightGBM writes, without the importances and parameters that follow the trees.
 
     Prediction does not need them, and what is not stored need not be trusted.
     """
-    return _MONOTONE.sub("", text[: text.index(_END) + len(_END)], count=1)
+    return text[: text.index(_END) + len(_END)]
 
 
 def problem_of(text: str, n_features: int, objective: str) -> str | None:

@@ -27,8 +27,8 @@ RULES = ("geometric mean", "exponentially weighted", "buy till you die", "last p
 DESIGNS = (TREES, *RULES)
 SEEDS = 3
 _BOOSTERS = ("booster", "booster_2", "booster_3")
-# One held-out snapshot does not tell smaller differences of the normalised Gini apart.
-_MARGIN = 0.002
+# One held-out snapshot of some thousand customers does not tell smaller differences of the normalised Gini apart.
+_MARGIN = 0.005
 _LEAST_ROWS = 20
 # The total of fewer rows is their own story, not that of the season.
 _LEAST_SNAPSHOT = 100
@@ -107,7 +107,7 @@ class OffsetDesign:
         codes = np.zeros(len(table), dtype=np.int64)
         raw = _ordering(self.design, table, forecasts, [self.scales], codes)
         if self.trees:
-            features, _ = table.features(forecasts, [self.scales], codes)
+            features = table.features(forecasts, [self.scales], codes)
             raw = raw + np.mean([trees.raw(features, n_jobs) for trees in self.trees], axis=0)
         expected = np.exp(raw)
         totals = snapshot_totals(table, snapshots, self.days, self.newcomers)
@@ -288,7 +288,7 @@ class _Learner:
         self._forecasts = forecasts
         self._scales = scales
         codes = training.snapshots.codes
-        self._features, ways = training.table.features(forecasts, scales, codes)
+        self._features = training.table.features(forecasts, scales, codes)
         self._offset = _ordering(TREES, training.table, forecasts, scales, codes)
         means = training.snapshots.means(training.spend)
         label = training.spend / np.where(means > 0, means, 1.0)[codes]
@@ -296,7 +296,7 @@ class _Learner:
             TreeTrainer(
                 self._features,
                 label,
-                {**training.lightgbm, "seed": SEEDS * training.seed + turn, "monotone_constraints": ways},
+                {**training.lightgbm, "seed": SEEDS * training.seed + turn},
                 n_jobs=training.n_jobs,
             )
             for turn in range(SEEDS)

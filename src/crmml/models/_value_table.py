@@ -144,28 +144,26 @@ class ValueTable:
         order_value = float(bought.mean()) if len(bought) else 1.0
         return Scales(_above_0(forecasts.btyd[rows].mean()), _above_0(forecasts.weighted[rows].mean()), order_value)
 
-    def features(self, forecasts: Forecasts, scales: Sequence[Scales], codes: Ints) -> tuple[Floats, list[int]]:
-        """Features, shape (rows, features), and which way each may move the forecast: 1 up, -1 down, 0 either.
-
-        `codes` gives the position in `scales` of each row.
-        """
+    def features(self, forecasts: Forecasts, scales: Sequence[Scales], codes: Ints) -> Floats:
+        """Features, shape (rows, N_FEATURES); `codes` gives the position in `scales` of each row."""
         history = self.history
-        btyd, weighted = relative(forecasts, scales, codes)  # in the order of _MADE_OF
+        btyd, weighted = relative(forecasts, scales, codes)
         unit = np.array([scale.order_value for scale in scales])[codes]
         gap = np.log((history.T - history.t_x + 1.0) / (history.t_x / np.maximum(history.x, 1.0) + 1.0))
-        columns: list[tuple[Floats, int]] = [
-            (btyd, 1),
-            (weighted, 1),
-            (btyd - weighted, 0),
-            (forecasts.p_alive, 1),
-            (np.log(np.maximum(forecasts.orders, _LEAST)), 1),
-            (np.log(np.maximum(np.nan_to_num(history.mean_value, nan=1.0), 0.01 * unit) / unit), 1),
-            (history.t_x / np.maximum(history.T, 1.0), 0),
-            (np.log1p(history.x), 1),
-            (np.log1p(history.T - history.t_x), -1),
-            (np.where(history.x > 0, gap, np.nan), 0),
-        ]
-        return np.column_stack([values for values, _ in columns]), [way for _, way in columns]
+        return np.column_stack(  # in the order of _MADE_OF
+            [
+                btyd,
+                weighted,
+                btyd - weighted,
+                forecasts.p_alive,
+                np.log(np.maximum(forecasts.orders, _LEAST)),
+                np.log(np.maximum(np.nan_to_num(history.mean_value, nan=1.0), 0.01 * unit) / unit),
+                history.t_x / np.maximum(history.T, 1.0),
+                np.log1p(history.x),
+                np.log1p(history.T - history.t_x),
+                np.where(history.x > 0, gap, np.nan),
+            ]
+        )
 
 
 def relative(forecasts: Forecasts, scales: Sequence[Scales], codes: Ints) -> tuple[Floats, Floats]:
