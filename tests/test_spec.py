@@ -132,24 +132,9 @@ definitions = {
         half_life=durations,
     ),
 }
-estimators = [
-    name
-    for name in (
-        "ChurnClassifier",
-        "LifetimeValueRegressor",
-        "BehaviourSegmenter",
-        "RFMSegmenter",
-        "BGNBD",
-        "MBGNBD",
-        "ParetoNBD",
-        "GammaGamma",
-        "ShiftedBetaGeometric",
-        "BetaGeometricBetaBinomial",
-        "Popularity",
-        "ALS",
-    )
-    if name in cm._HOME_OF
-]
+learners = ("ChurnClassifier", "LifetimeValueRegressor", "BehaviourSegmenter", "RFMSegmenter", "Popularity", "ALS")
+lifetimes = ("BGNBD", "MBGNBD", "ParetoNBD", "GammaGamma", "ShiftedBetaGeometric", "BetaGeometricBetaBinomial")
+estimators = [name for name in (*learners, *lifetimes) if name in cm._HOME_OF]
 plain = st.recursive(
     st.none() | scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3)
 )
