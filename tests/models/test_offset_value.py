@@ -60,10 +60,10 @@ def the_total_is_that_of_btyd(module: ModuleType) -> None:
 
 def the_season_of_a_year_before_moves_the_total(module: ModuleType) -> None:
     data = shop(600, seed=0, cutoffs=(200.0, 290.0))
-    spent = data.y * np.where(data.X.index.get_level_values("as_of") == data.X.index[0][1], 1.0, 3.0)
+    early = data.X.index.get_level_values("as_of") == data.X.index[0][1]
+    spent = data.y.where(early, 3.0 * data.y)
     model = fitted(module, Shop(data.X, spent))
-    rows = data.X.index.get_level_values("as_of") == data.X.index[-1][1]
-    factor = spent[rows].sum() / btyd(data.X[rows], 90.0).sum()
+    factor = float(spent[~early].sum() / btyd(data.X[~early], 90.0).sum())
     assert 2.0 < factor < 4.0
     same_time = shop(600, seed=1, cutoffs=(290.0 + 365.0,))
     other_time = shop(600, seed=1, cutoffs=(290.0 + 240.0,))
