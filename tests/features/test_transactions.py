@@ -216,6 +216,17 @@ def test_customers_who_returned_all_or_paid_nothing_are_counted() -> None:
         cm.transactions(SHOP, "2024-03-07", event_type="purchase")
 
 
+def test_one_customer_with_thousands_of_purchases() -> None:
+    minutes = pd.date_range("2024-03-01", "2024-03-06", freq="min", tz="UTC", inclusive="left")
+    frame = pd.DataFrame({"who": "anna", "at": [*minutes, *minutes], "amount": 0.5})  # two lines to each order
+    log = cm.InteractionLog(frame, customer_id="who", timestamp="at", amount="amount")
+    orders = cm.transactions(log, "2024-03-06", merge=None, unit="1d")
+    n = 5 * 24 * 60
+    assert orders.to_numpy().tolist() == [[n - 1, 5 - 1 / (24 * 60), 5.0, 1.0]]
+    days = cm.transactions(log, "2024-03-06", unit="1d")
+    assert days.to_numpy().tolist() == [[4, 4.0, 4.0, 24 * 60 * 1.0]]
+
+
 def test_all_purchases_on_one_day_leave_nothing_to_fit() -> None:
     log = shop(("anna", "01", 5.0), ("anna", "01", 6.0), ("ben", "01", 1.0))
     table = cm.transactions(log, "2024-03-02")
