@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from crmml.metrics.value import normalised_gini
-from crmml.models._base import Floats, Ints, State
+from crmml.models._base import Bools, Floats, Ints, State
 from crmml.models._buyers import Buyers
 from crmml.models._folds import N_FOLDS, assign_folds, held_out
 from crmml.models._model_text import problem_of
@@ -30,6 +30,8 @@ _BOOSTERS = ("booster", "booster_2", "booster_3")
 # One held-out snapshot of some thousand customers does not tell smaller differences of the normalised Gini apart.
 _MARGIN = 0.005
 _LEAST_ROWS = 20
+# Times by which what comes true may differ from what was expected, in the mean of all snapshots, of the same money.
+_SEASONS = 2.0
 # The total of fewer rows is their own story, not that of the season.
 _LEAST_SNAPSHOT = 100
 
@@ -64,6 +66,7 @@ class OffsetDesign:
         buyers: BG/NBD and Gamma-Gamma of the latest snapshot.
         scales: Those of the latest snapshot.
         level: What the relative forecast is multiplied by, for the total of BG/NBD.
+        unit: The labels over the money of the table, where they are not the same kind of money.
         newcomers: What is expected of who has never bought.
         season: Factors of the total.
         trees: The trees, one model per seed; none where the design is a rule.
@@ -79,6 +82,7 @@ class OffsetDesign:
         buyers: Buyers,
         scales: Scales,
         level: float,
+        unit: float,
         newcomers: Newcomers,
         season: Season,
         trees: Sequence[Trees],
@@ -90,6 +94,7 @@ class OffsetDesign:
         self.buyers = buyers
         self.scales = scales
         self.level = level
+        self.unit = unit
         self.newcomers = newcomers
         self.season = season
         self.trees = tuple(trees)
@@ -110,7 +115,7 @@ class OffsetDesign:
             features = table.features(forecasts, [self.scales], codes)
             raw = raw + np.mean([trees.raw(features, n_jobs) for trees in self.trees], axis=0)
         expected = np.exp(raw)
-        totals = snapshot_totals(table, snapshots, self.days, self.newcomers)
+        totals = self.unit * snapshot_totals(table, snapshots, self.days, self.newcomers)
         sums = np.bincount(snapshots.codes, expected, minlength=len(totals))
         levels = np.where(np.isfinite(totals), totals / np.maximum(sums, 1e-300), self.level)
         return expected * levels[snapshots.codes]
@@ -141,11 +146,13 @@ class OffsetDesign:
             return None
         plain = table.forecasts(buyers, days)
         scales = [table.scales(plain, snapshots.codes == code) for code in range(len(snapshots.times))]
-        newcomers = _newcomers(training, scales)
+        unit = _unit(training.spend, plain.btyd, table.history.known)
+        newcomers = _newcomers(training, scales, unit)
         forecasts = _filled(table, plain, np.array([one.btyd for one in scales])[snapshots.codes], newcomers)
-        totals = snapshot_totals(table, snapshots, days, newcomers)
+        totals = unit * snapshot_totals(table, snapshots, days, newcomers)
         season = _season(training, totals)
-        totals = np.where(np.isfinite(totals), totals, np.bincount(snapshots.codes, forecasts.btyd, len(totals)))
+        stored = unit * np.bincount(snapshots.codes, forecasts.btyd, len(totals))
+        totals = np.where(np.isfinite(totals), totals, stored)
         learner = _Learner(training, forecasts, scales)
         design = learner.choose(days)
         calibration = learner.calibrate(design, season, totals)
@@ -157,6 +164,7 @@ class OffsetDesign:
             buyers=buyers,
             scales=scales[-1],
             level=1.0,
+            unit=unit,
             newcomers=newcomers,
             season=season,
             trees=trees,
@@ -171,7 +179,7 @@ class OffsetDesign:
     def state(self) -> State:
         """Texts and arrays."""
         texts = {key: self.trees[turn].text if self.trees else None for turn, key in enumerate(_BOOSTERS)}
-        numbers = np.array([self.days, self.level, *self.scales, *self.newcomers])
+        numbers = np.array([self.days, self.level, self.unit, *self.scales, *self.newcomers])
         return {
             **texts,
             "offset": numbers,
@@ -184,10 +192,10 @@ class OffsetDesign:
     @classmethod
     def from_state(cls, reader: StateReader, design: str, n_features: int) -> "OffsetDesign":
         """The design from the keys that `state` gives, for a table of so many columns."""
-        numbers = reader.finite("offset", (7,))
-        if (numbers < 0).any() or (numbers[:5] == 0).any():
-            reader.refuse("offset", f"must hold numbers of 0 or more, the first five above 0, not {numbers.tolist()}")
-        days, level, *rest = numbers.tolist()
+        numbers = reader.finite("offset", (8,))
+        if (numbers < 0).any() or (numbers[:6] == 0).any():
+            reader.refuse("offset", f"must hold numbers of 0 or more, the first six above 0, not {numbers.tolist()}")
+        days, level, unit, *rest = numbers.tolist()
         buyers = Buyers.from_state(reader)
         if buyers is None:
             reader.refuse("buyers_purchases", "must hold the parameters of BG/NBD")
@@ -198,6 +206,7 @@ class OffsetDesign:
             buyers=buyers,
             scales=Scales(*rest[:3]),
             level=level,
+            unit=unit,
             newcomers=Newcomers(*rest[3:]),
             season=Season.from_state(reader),
             trees=_checked_trees(reader, design),
@@ -234,12 +243,21 @@ def _filled(table: ValueTable, plain: Forecasts, unit: Floats, newcomers: Newcom
     )
 
 
-def _newcomers(training: Training, scales: Sequence[Scales]) -> Newcomers:
+def _unit(spend: Floats, btyd: Floats, known: Bools) -> float:
+    """Labels over forecasts where they are further apart than seasons are: margins, quantities; else 1."""
+    expected, actual = float(btyd[known].sum()), float(spend[known].sum())
+    ratio = actual / expected if expected > 0 and actual > 0 else 1.0
+    return ratio if max(ratio, 1.0 / ratio) > _SEASONS else 1.0
+
+
+def _newcomers(training: Training, scales: Sequence[Scales], unit_of_labels: float) -> Newcomers:
     new = ~training.table.history.known
     if not new.any():
         return Newcomers(0.0, 0.0)
     unit = np.array([one.btyd for one in scales])[training.snapshots.codes[new]]
-    return Newcomers(float((training.spend[new] / unit).mean()), float((training.spend[new] > 0).mean()))
+    return Newcomers(
+        float((training.spend[new] / unit).mean()) / unit_of_labels, float((training.spend[new] > 0).mean())
+    )
 
 
 def _season(training: Training, totals: Floats) -> Season:
