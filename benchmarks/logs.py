@@ -1,8 +1,9 @@
-"""The public logs that the model benchmarks run on: Online Retail II and CDNOW, read with the library's loaders.
+"""The public logs that the model benchmarks run on: Online Retail II, CDNOW and a sample of the Complete Journey.
 
 Online Retail II is two years of one shop (UCI data set 502), published as two sheets: a folder per sheet, of which
 the first nine days of December 2010 are in both. `data` is the folder that holds `online_retail_2009_2010`,
-`online_retail` and `cdnow`, each with its `transactions.parquet`.
+`online_retail` and `cdnow`, each with its `transactions.parquet`, and `complete_journey` with its
+`transactions_sample.parquet` (dunnhumby's grocery households, a sample of 75,000 lines).
 """
 
 from pathlib import Path
@@ -32,6 +33,18 @@ def online_retail_2(data: Path) -> Any:
 def cdnow(data: Path) -> Any:
     """The purchases of those who first bought in early 1997, without those for nothing."""
     return cm.datasets.cdnow(data / "cdnow" / FILE).clean(cm.KeepBetween("amount", minimum=0.01))
+
+
+def complete_journey(data: Path) -> Any:
+    """The lines of grocery receipts of one year, of some 2,300 households."""
+    return cm.InteractionLog(
+        data / "complete_journey" / "transactions_sample.parquet",
+        customer_id="household_id",
+        timestamp="transaction_timestamp",
+        event_type=cm.Constant("purchase"),
+        amount="sales_value",
+        timezone="UTC",
+    )
 
 
 def _plain(moment: pd.Timestamp, like: "pd.Series[Any]") -> pd.Timestamp:

@@ -1,6 +1,6 @@
 """Lifetime value on public logs: ours beside BG/NBD, simple rules and the usual LightGBM, on rolling purged cutoffs.
 
-    python benchmarks/value.py --data folder [--only or90 or180 cd91 cd273] [--every 1]
+    python benchmarks/value.py --data folder [--only or90 or180 cd91 cj60 cd273] [--every 1]
 
 `folder` is described in benchmarks/logs.py. At each hold-out t every contender knows the history before t, and labels
 that were complete by t (cutoff + horizon <= t). BG/NBD with Gamma-Gamma is fitted to the hold-out's own history. The
@@ -53,6 +53,7 @@ TASKS = {
     "or90": Task("Online Retail II, 90 days", logs.online_retail_2, 90, "2011-09-10", 30, 20, 10),
     "or180": Task("Online Retail II, 180 days", logs.online_retail_2, 180, "2011-06-12", 30, 17, 7),
     "cd91": Task("CDNOW, 91 days", logs.cdnow, 91, "1998-03-31", 28, 14, 7),
+    "cj60": Task("Complete Journey sample, 60 days", logs.complete_journey, 60, "2017-11-01", 20, 12, 6),
     "cd273": Task("CDNOW, 39 weeks after 39 weeks", logs.cdnow, 273, "1997-09-30", 91, 1, 1, labels=91),
 }
 
