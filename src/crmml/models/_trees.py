@@ -75,7 +75,9 @@ class TreeTrainer:
             data, count = self._data, self._n_rows
         else:
             data, count = self._data.construct().subset(rows.tolist()), len(rows)
-        booster = lgb.train(self._for(count), data.construct().set_init_score(offset), self._rounds)
+        # Of the last training, too, where this one has none: set_init_score(None) would leave it there.
+        data.construct().set_field("init_score", offset)
+        booster = lgb.train(self._for(count), data, self._rounds)
         return Trees(shortened(booster.model_to_string()))
 
     def _for(self, n_rows: int) -> dict[str, Any]:
