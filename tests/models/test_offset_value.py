@@ -11,7 +11,8 @@ import pytest
 
 import crmml as cm
 from crmml.errors import BundleError
-from crmml.models import _offset_value, value
+from crmml.metrics import normalised_gini
+from crmml.models import _offset_value, _value_learner, value
 from crmml.models._buyers import Buyers
 from crmml.models._history import find_history, read_history
 from tests.models.made_buyers import Shop, shop
@@ -73,7 +74,7 @@ def the_season_of_a_year_before_moves_the_total(module: ModuleType) -> None:
 
 def the_rule_is_the_geometric_mean_of_relative_forecasts(module: ModuleType) -> None:
     data = shop(600, seed=0, cutoffs=(290.0,))
-    with patch.object(module._Learner, "choose", lambda self, days: "geometric mean"):
+    with patch.object(module.Learner, "choose", lambda self, days: "geometric mean"):
         model = fitted(module, data)
     weighted = data.X["decayed_sum_120d_amount"].to_numpy()
     expected = np.sqrt(np.maximum(btyd(data.X, 90.0), 1e-300) * np.maximum(weighted, 1e-300))
@@ -86,7 +87,7 @@ def the_level_of_a_snapshot_teaches_nothing(module: ModuleType) -> None:
     """Twice the spend after one cutoff, a season: who is worth more than whom is as before."""
     data, new = shop(600, seed=0), later().X
     season = np.where(data.X.index.get_level_values("as_of") == data.X.index[0][1], 2.0, 1.0)
-    with patch.object(module._Learner, "choose", lambda self, days: "trees"):
+    with patch.object(module.Learner, "choose", lambda self, days: "trees"):
         plain, seasonal = fitted(module, data), fitted(module, Shop(data.X, data.y * season))
     assert plain.feature_importances_.sum() == pytest.approx(1.0)  # the trees have learned something
     assert seasonal.predict(new) == pytest.approx(plain.predict(new), rel=1e-6)
@@ -105,13 +106,53 @@ CHECKS = (
     [
         (CHECKS[0], "totals / np.maximum(sums, 1e-300), self.level", "self.level, self.level"),
         (CHECKS[1], "return Outlook(base * season,", "return Outlook(base,"),
-        (CHECKS[2], "return (btyd + weighted) / 2.0", "return btyd + weighted"),
-        (CHECKS[3], "label = training.spend / np.where(means > 0, means, 1.0)[codes]", "label = training.spend"),
     ],
-    ids=["total", "season", "geometric mean", "relative label"],
+    ids=["total", "season"],
 )
 def test_mutants_die(check: Any, old: str, new: str, tmp_path: Path) -> None:
     dies(check, _offset_value, old, new, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("check", "old", "new"),
+    [
+        (CHECKS[2], "return (btyd + weighted) / 2.0", "return btyd + weighted"),
+        (CHECKS[3], "training.spend / np.where(means > 0, means, 1.0)[codes]", "training.spend"),
+    ],
+    ids=["geometric mean", "relative label"],
+)
+def test_mutants_of_the_learner_die(check: Any, old: str, new: str, tmp_path: Path) -> None:
+    def on(learner: ModuleType) -> None:
+        with (
+            patch.object(_offset_value, "Learner", learner.Learner),
+            patch.object(_offset_value, "ordering", learner.ordering),
+        ):
+            check(_offset_value)
+
+    dies(on, _value_learner, old, new, tmp_path)
+
+
+def test_other_columns_count_where_they_tell_more() -> None:
+    """A column that knows half of the future, and one that knows nothing."""
+    rng = np.random.default_rng(0)
+    data, new = shop(600, seed=0), later()
+    noise, told = ([rng.normal(size=len(one.X)) for one in (data, new)] for _ in range(2))
+    told = [np.log1p(np.maximum(one.y, 0.0)) + 2.0 * part for one, part in zip((data, new), told, strict=True)]
+    blind, aware = (
+        cm.LifetimeValueRegressor(horizon="90d", min_data_in_leaf=20).fit(data.X.assign(note=column[0]), data.y)
+        for column in (noise, told)
+    )
+    assert blind.design_ != "trees on all columns"
+    assert aware.design_ == "trees on all columns"
+    assert aware.feature_importances_[-1] == aware.feature_importances_.max() > 0
+    assert aware.feature_importances_.sum() == pytest.approx(1.0)
+    known, unknown = aware.predict(new.X.assign(note=told[1])), blind.predict(new.X.assign(note=noise[1]))
+    assert normalised_gini(new.y, known) > normalised_gini(new.y, unknown) + 0.02
+    again = cm.LifetimeValueRegressor(horizon="90d", min_data_in_leaf=20).set_state(aware.get_state())
+    assert again.predict(new.X.assign(note=told[1])).tolist() == known.tolist()
+    state = aware.get_state() | {"design": ["trees"]}  # whose trees read fewer columns
+    with pytest.raises(BundleError, match=r"'booster' is not a model text of this class: "):
+        cm.LifetimeValueRegressor().set_state(state)
 
 
 def test_labels_of_another_kind_of_money_keep_their_total() -> None:

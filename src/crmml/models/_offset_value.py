@@ -5,48 +5,28 @@ each relative to its mean in the snapshot, and learn what is left of the label r
 who is worth more than whom. How much all are worth together is what BG/NBD expects, times the factor of the season.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from crmml.metrics.value import normalised_gini
 from crmml.models._base import Bools, Floats, Ints, State
 from crmml.models._buyers import Buyers
-from crmml.models._folds import N_FOLDS, assign_folds, held_out
 from crmml.models._model_text import problem_of
 from crmml.models._predictive import Calibration, Outlook
 from crmml.models._season import Season
 from crmml.models._snapshots import Snapshots
 from crmml.models._state import StateReader
-from crmml.models._trees import Trees, TreeTrainer
-from crmml.models._value_table import DAY_US, N_FEATURES, Forecasts, Scales, ValueColumns, ValueTable, relative
+from crmml.models._trees import Trees
+from crmml.models._value_learner import LEARNED, SEEDS, Learner, Training, inputs, ordering, width
+from crmml.models._value_table import Forecasts, Scales, ValueColumns, ValueTable
 
-TREES = "trees"
-RULES = ("geometric mean", "exponentially weighted", "buy till you die", "last period")
-DESIGNS = (TREES, *RULES)
-SEEDS = 3
 _BOOSTERS = ("booster", "booster_2", "booster_3")
-# One held-out snapshot of some thousand customers does not tell smaller differences of the normalised Gini apart.
-_MARGIN = 0.005
 _LEAST_ROWS = 20
 # Times by which what comes true may differ from what was expected, in the mean of all snapshots, of the same money.
 _SEASONS = 2.0
 # The total of fewer rows is their own story, not that of the season.
 _LEAST_SNAPSHOT = 100
-
-
-class Training(NamedTuple):
-    """What the design is trained on: the table, the spend of each row (0 or more), and which rows belong together."""
-
-    columns: ValueColumns
-    table: ValueTable
-    spend: Floats
-    snapshots: Snapshots
-    groups: Ints | None
-    lightgbm: Mapping[str, Any]
-    n_jobs: int
-    seed: int
 
 
 class Newcomers(NamedTuple):
@@ -110,10 +90,10 @@ class OffsetDesign:
         """
         forecasts = with_newcomers(table, self.buyers, self.days, self.scales, self.newcomers)
         codes = np.zeros(len(table), dtype=np.int64)
-        raw = _ordering(self.design, table, forecasts, [self.scales], codes)
+        raw = ordering(self.design, table, forecasts, [self.scales], codes)
         if self.trees:
-            features = table.features(forecasts, [self.scales], codes)
-            raw = raw + np.mean([trees.raw(features, n_jobs) for trees in self.trees], axis=0)
+            X = inputs(self.design, table, forecasts, [self.scales], codes)
+            raw = raw + np.mean([trees.raw(X, n_jobs) for trees in self.trees], axis=0)
         expected = np.exp(raw)
         totals = self.unit * snapshot_totals(table, snapshots, self.days, self.newcomers)
         sums = np.bincount(snapshots.codes, expected, minlength=len(totals))
@@ -153,10 +133,10 @@ class OffsetDesign:
         season = _season(training, totals)
         stored = unit * np.bincount(snapshots.codes, forecasts.btyd, len(totals))
         totals = np.where(np.isfinite(totals), totals, stored)
-        learner = _Learner(training, forecasts, scales)
+        learner = Learner(training, forecasts, scales)
         design = learner.choose(days)
         calibration = learner.calibrate(design, season, totals)
-        trees = learner.train(None, SEEDS) if design == TREES else ()
+        trees = learner.train(design, None, SEEDS)
         fitted = cls(
             days,
             design,
@@ -209,7 +189,7 @@ class OffsetDesign:
             unit=unit,
             newcomers=Newcomers(*rest[3:]),
             season=Season.from_state(reader),
-            trees=_checked_trees(reader, design),
+            trees=_checked_trees(reader, design, width(design, n_features)),
             calibration=Calibration.from_state(reader),
         )
 
@@ -269,125 +249,16 @@ def _season(training: Training, totals: Floats) -> Season:
     return Season.learn(snapshots, past, np.nan_to_num(totals), actual)
 
 
-def _ordering(design: str, table: ValueTable, forecasts: Forecasts, scales: Sequence[Scales], codes: Ints) -> Floats:
-    """The logarithm of the relative forecast that the trees begin from, or that a rule is."""
-    btyd, weighted = relative(forecasts, scales, codes)
-    if design == "buy till you die":
-        return btyd
-    if design == "exponentially weighted":
-        return weighted
-    if design == "last period" and table.last is not None:
-        unit = np.array([scale.btyd for scale in scales])[codes]
-        last: Floats = np.log(np.maximum(table.last / unit, 1e-4))
-        return last
-    return (btyd + weighted) / 2.0
-
-
-def _checked_trees(reader: StateReader, design: str) -> list[Trees]:
+def _checked_trees(reader: StateReader, design: str, n_features: int) -> list[Trees]:
     trees = []
     for key in _BOOSTERS:
-        if design != TREES:
+        if design not in LEARNED:
             if reader.take(key) is not None:
                 reader.refuse(key, f"must be None where the design is {design!r}")
             continue
         text = reader.text(key)
-        problem = problem_of(text, N_FEATURES, "tweedie")
+        problem = problem_of(text, n_features, "tweedie")
         if problem is not None:
             reader.refuse(key, f"is not a model text of this class: {problem}")
         trees.append(Trees(text))
     return trees
-
-
-class _Learner:
-    """Trains on all or some rows, and tries on others what it has learned."""
-
-    def __init__(self, training: Training, forecasts: Forecasts, scales: Sequence[Scales]) -> None:
-        self._training = training
-        self._forecasts = forecasts
-        self._scales = scales
-        codes = training.snapshots.codes
-        self._features = training.table.features(forecasts, scales, codes)
-        self._offset = _ordering(TREES, training.table, forecasts, scales, codes)
-        means = training.snapshots.means(training.spend)
-        label = training.spend / np.where(means > 0, means, 1.0)[codes]
-        self._trainers = [
-            TreeTrainer(
-                self._features,
-                label,
-                {**training.lightgbm, "seed": SEEDS * training.seed + turn},
-                n_jobs=training.n_jobs,
-            )
-            for turn in range(SEEDS)
-        ]
-
-    def train(self, rows: Ints | None, seeds: int) -> list[Trees]:
-        """The trees of some rows; of all rows where none are named."""
-        offset = self._offset if rows is None else self._offset[rows]
-        return [trainer.train(rows, offset=offset) for trainer in self._trainers[:seeds]]
-
-    def raw(self, design: str, trees: Sequence[Trees], rows: Ints) -> Floats:
-        """The logarithm of the relative forecast of some rows."""
-        codes = self._training.snapshots.codes
-        raw = _ordering(design, self._training.table, self._forecasts, self._scales, codes)[rows]
-        if not trees:
-            return raw
-        parts = [one.raw(self._features[rows], self._training.n_jobs) for one in trees]
-        total: Floats = raw + np.mean(parts, axis=0)
-        return total
-
-    def choose(self, days: float) -> str:
-        """The trees, unless a rule orders rows clearly better that the trees have not seen."""
-        split = self._later(days)
-        if split is None:
-            split = self._other_customers()
-        if split is None:
-            return RULES[0] if self._training.table.weighs else RULES[2]
-        train, test = split
-        actual = self._training.spend[test]
-        if not self._training.spend[train].any() or (actual == actual[0]).all():
-            return RULES[0] if self._training.table.weighs else RULES[2]
-        ginis = {rule: normalised_gini(actual, self.raw(rule, (), test)) for rule in self._rules()}
-        best = max(ginis, key=lambda rule: ginis[rule])
-        trees = normalised_gini(actual, self.raw(TREES, self.train(train, 1), test))
-        return TREES if trees >= ginis[best] - _MARGIN else best
-
-    def _rules(self) -> list[str]:
-        table = self._training.table
-        having = {RULES[0]: table.weighs, RULES[1]: table.weighs, RULES[2]: True, RULES[3]: table.last is not None}
-        return [rule for rule, there in having.items() if there]
-
-    def _later(self, days: float) -> tuple[Ints, Ints] | None:
-        """The latest snapshot, and the rows whose labels were complete by then."""
-        snapshots = self._training.snapshots
-        if not snapshots.dated:
-            return None
-        early = snapshots.times[snapshots.codes] + days * DAY_US <= snapshots.times[-1]
-        return (np.flatnonzero(early), np.flatnonzero(snapshots.latest)) if early.any() else None
-
-    def _other_customers(self) -> tuple[Ints, Ints] | None:
-        folds, n_folds = self._folds()
-        return next(held_out(folds, n_folds), None) if n_folds > 1 else None
-
-    def _folds(self) -> tuple[Ints, int]:
-        spend, groups = self._training.spend, self._training.groups
-        n_folds = min(N_FOLDS, len(spend) if groups is None else int(groups.max()) + 1)
-        return assign_folds(spend, groups, n_folds, self._training.seed), n_folds
-
-    def calibrate(self, design: str, season: Season, totals: Floats) -> Calibration:
-        """From forecasts for customers whom the trees had not seen, at the totals that they would have had."""
-        codes, times = self._training.snapshots.codes, self._training.snapshots.times
-        factors = season.of(times) if self._training.snapshots.dated else np.ones(len(times))
-        folds, n_folds = self._folds()
-        base, rows = [np.empty(0)], [np.empty(0, dtype=np.int64)]
-        for train, test in held_out(folds, n_folds):
-            if design == TREES and (not self._training.spend[train].any() or not len(train)):
-                continue
-            trees = self.train(train, 1) if design == TREES else ()
-            everybody = np.exp(self.raw(design, trees, np.arange(len(codes))))
-            levels = totals / np.bincount(codes, everybody, len(times))
-            base.append((everybody * levels[codes])[test])
-            rows.append(test)
-        found, at = np.concatenate(base), np.concatenate(rows)
-        p_buys, orders = self._forecasts.p_buys[at], self._forecasts.orders[at]
-        outlook = Outlook(found * factors[codes[at]], p_buys, orders)
-        return Calibration.learn(found, outlook, self._training.spend[at], self._training.seed)

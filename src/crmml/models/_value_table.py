@@ -69,9 +69,14 @@ class ValueColumns(NamedTuple):
         return cls(HistoryColumns(tenure, recency, count_of_days, total, decayed, life), last)
 
     def shares(self, of_features: Floats, count: int) -> Floats:
-        """What each feature has, divided evenly among the columns that it is made of, shape (count,)."""
+        """What each feature has, divided evenly among the columns that it is made of, shape (count,).
+
+        Behind the features may stand all columns themselves.
+        """
         found = np.zeros(count)
-        for share, names in zip(of_features, _MADE_OF, strict=True):
+        if len(of_features) > N_FEATURES:
+            found += of_features[N_FEATURES:]
+        for share, names in zip(of_features[:N_FEATURES], _MADE_OF, strict=True):
             places = [place for place in (getattr(self.history, name) for name in names) if place is not None]
             for place in places:
                 found[place] += share / len(places)
@@ -122,6 +127,7 @@ class ValueTable:
     """A table of features as the design reads it."""
 
     def __init__(self, X: Floats, columns: ValueColumns) -> None:
+        self.all_columns = X
         self.history: History = read_history(X, columns.history)
         self.last = None if columns.last is None else np.maximum(np.nan_to_num(X[:, columns.last]), 0.0)
         self.weighs = columns.history.decayed is not None

@@ -10,11 +10,12 @@ from sklearn.utils.validation import check_is_fitted
 from crmml.data.time import parse_duration
 from crmml.errors import ConfigError, DataError
 from crmml.models._base import Floats, State, TableEstimator, check_parameters, customer_groups
-from crmml.models._offset_value import DESIGNS, OffsetDesign, Training
+from crmml.models._offset_value import OffsetDesign
 from crmml.models._plain_value import PlainDesign
 from crmml.models._predictive import Outlook
 from crmml.models._snapshots import Snapshots, snapshots_of
 from crmml.models._state import StateReader
+from crmml.models._value_learner import DESIGNS, Training
 from crmml.models._value_table import DAY_US, ValueTable, find_columns
 
 # Regularisation that small, noisy sums of money need; found beside the tree sizes, not worth a parameter.
@@ -34,7 +35,8 @@ class LifetimeValueRegressor(RegressorMixin, TableEstimator):  # type: ignore[mi
     and `sum_amount*` without a window, and `decayed_sum_*_amount*`; `presets.standard` has them), the trees begin from
     the geometric mean of what BG/NBD with Gamma-Gamma and exponentially weighted spend expect, each relative to its
     mean in the snapshot (the rows of one `as_of` in the index of `X`). They learn the label relative to the mean of its
-    snapshot, from the forecasts and from logarithms and ratios of the history, pooled over all snapshots. The total is
+    snapshot, from the forecasts and from logarithms and ratios of the history, pooled over all snapshots; and from all
+    other columns of the table where that orders held-out rows clearly better. The total is
     that of BG/NBD with the parameters of the latest snapshot, times the factor of the season: actual over expected
     spend of the snapshot about a year before the row's `as_of`, where one with 120 days of history before it was
     trained on. Where a simple rule orders held-out rows clearly better than the trees, the rule is used: `design_`.
@@ -66,8 +68,8 @@ class LifetimeValueRegressor(RegressorMixin, TableEstimator):  # type: ignore[mi
         random_state: Seed of trees and folds, a whole number.
 
     Attributes:
-        design_: What orders the customers: "trees" on the forecasts, "plain" trees, or a rule: "geometric mean" of the
-            forecasts, "exponentially weighted", "buy till you die" or "last period".
+        design_: What orders the customers: "trees" on the forecasts, "trees on all columns", "plain" trees, or a rule:
+            "geometric mean" of the forecasts, "exponentially weighted", "buy till you die", "last period".
         label_mean_: Mean of the labels with those below 0 counted as 0, in their unit.
         level_: What predictions are multiplied by for the right total.
         tiers_: Predictions above which the tiers "middle", "high" and "top" begin, and the spend above which a
