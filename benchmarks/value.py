@@ -9,6 +9,7 @@ regularised trees that LifetimeValueRegressor falls back to where it knows no hi
 """
 
 import argparse
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,12 +18,15 @@ from typing import Any, NamedTuple
 import lightgbm as lgb
 import numpy as np
 import pandas as pd
-from benchmarks import logs
 
-import crmml as cm
-from crmml.metrics import mae, normalised_gini, spearman, total_error
-from crmml.models._buyers import Buyers
-from crmml.models._history import find_history, read_history
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks import logs  # noqa: E402  (the repository's root has to be on the path)
+
+import crmml as cm  # noqa: E402
+from crmml.metrics import mae, normalised_gini, spearman, total_error  # noqa: E402
+from crmml.models._buyers import Buyers  # noqa: E402
+from crmml.models._history import find_history, read_history  # noqa: E402
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 OURS, BTYD, EW, LAST = "crmml", "BG/NBD + Gamma-Gamma", "exponentially weighted", "last period"

@@ -1,6 +1,7 @@
 """Customers who have left already are no rows to score: they are left out, and counted."""
 
 import json
+from pathlib import Path
 from typing import Self
 
 import pandas as pd
@@ -41,14 +42,22 @@ def test_everyone_has_a_row_on_request() -> None:
     )
 
 
+def test_scores_alone_on_request(tmp_path: Path) -> None:
+    few = bundle(CHURN).score(small_log(), day(40), details=False)
+    assert few.columns.tolist() == ["customer_id", "as_of", "p_churn", "eligible", "model_id"]
+    pd.testing.assert_frame_equal(few, bundle(CHURN).score(small_log(), day(40))[few.columns.tolist()])
+    written = pd.read_parquet(cm.score(bundle(CHURN), small_log(), day(40), tmp_path, details=False))
+    assert written.columns.tolist() == few.columns.tolist()
+
+
 def test_without_a_bound_nobody_has_left() -> None:
     scores = bundle(cm.Churn("10d", event_type="purchase")).score(small_log(), day(40))
     assert "eligible" not in scores
     assert "not_eligible" not in scores.attrs
 
 
-def test_the_job_writes_how_many_it_left_out(tmp_path: object) -> None:
-    path = cm.score(bundle(CHURN), small_log(), day(40), out=str(tmp_path))
+def test_the_job_writes_how_many_it_left_out(tmp_path: Path) -> None:
+    path = cm.score(bundle(CHURN), small_log(), day(40), out=tmp_path)
     report = json.loads((path.parent / "_SUCCESS.json").read_text())
     assert (report["rows"], report["not_eligible"]) == (3, 2)
     assert pd.read_parquet(path)["eligible"].all()

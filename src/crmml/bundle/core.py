@@ -109,7 +109,13 @@ class Bundle:
     # Scoring ----------------------------------------------------------------------------------------------
 
     def score(
-        self, log: "InteractionLog", as_of: AsOf | Sequence[AsOf], *, k: int = 10, everyone: bool = False
+        self,
+        log: "InteractionLog",
+        as_of: AsOf | Sequence[AsOf],
+        *,
+        k: int = 10,
+        everyone: bool = False,
+        details: bool = True,
     ) -> pd.DataFrame:
         """The scores of the target's population as of one or many cutoffs.
 
@@ -119,6 +125,7 @@ class Bundle:
             k: length of a recommended list.
             everyone: also give a row, without a score and with `eligible` False, to the customers who have left
                 already: those with a history of the target's events, but none within its `active_within`.
+            details: what the model says besides the score; its reasons take longer than the scores themselves.
 
         Returns:
             One row per customer and cutoff, sorted by both: `customer_id`, `as_of`, the score columns, `model_id`.
@@ -138,7 +145,11 @@ class Bundle:
             )
         cleaned = self._cleaned(log)
         cutoffs = moments_of(as_of)
-        table = self._lists(cleaned, cutoffs, k) if self.task == "items" else self._table(cleaned, cutoffs, everyone)
+        table = (
+            self._lists(cleaned, cutoffs, k)
+            if self.task == "items"
+            else self._table(cleaned, cutoffs, everyone, details)
+        )
         if table.empty:
             population = "customers with a history" if self.target is None else f"the {self.target.population!r}"
             raise DataError(
@@ -147,7 +158,9 @@ class Bundle:
             )
         return table.assign(model_id=self.model_id)
 
-    def _table(self, log: "InteractionLog", cutoffs: Sequence[pd.Timestamp], everyone: bool) -> pd.DataFrame:
+    def _table(
+        self, log: "InteractionLog", cutoffs: Sequence[pd.Timestamp], everyone: bool, details: bool
+    ) -> pd.DataFrame:
         population = None if self.target is None else self.target.population
         features = self.features
         assert isinstance(features, FeatureSet)  # noqa: S101 (the task says so)
@@ -155,7 +168,8 @@ class Bundle:
         keys = rows.index.to_frame(index=False)
         if rows.empty:
             return keys
-        table = keys.assign(**table_scores(self.model, self.target, rows), **table_details(self.model, self.target, rows))
+        more = table_details(self.model, self.target, rows) if details else {}
+        table = keys.assign(**table_scores(self.model, self.target, rows), **more)
         if not isinstance(population, Population) or population.active_within is None:
             return table
         left = left_already(log, population, rows.index, cutoffs)

@@ -32,6 +32,7 @@ def score(
     out: str | Path,
     *,
     k: int = 10,
+    details: bool = True,
     tracking_uri: str | None = None,
 ) -> Path:
     """Score the customers of a log with a bundle, and write them to `out/scores.parquet`.
@@ -46,6 +47,7 @@ def score(
         as_of: the cutoffs.
         out: the folder to write to; made where it is absent.
         k: length of the recommended lists.
+        details: also write what the model says besides the score, such as reasons.
         tracking_uri: the MLflow store, for a URI; the default is that of `track`.
 
     Returns:
@@ -72,8 +74,8 @@ def score(
             remove_leftovers(folder / name)
         loaded = load_bundle(bundle, tracking_uri=tracking_uri)
         cutoffs = moments_of(as_of)
-        table = loaded.score(log, cutoffs, k=k)
-        fingerprint = _fingerprint(loaded, log, cutoffs, k)
+        table = loaded.score(log, cutoffs, k=k, details=details)
+        fingerprint = _fingerprint(loaded, log, cutoffs, (k, details))
         metadata = {
             "model_id": loaded.model_id,
             "as_of": json.dumps([cutoff.isoformat() for cutoff in cutoffs]),
@@ -143,7 +145,7 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _fingerprint(bundle: Bundle, log: InteractionLog, cutoffs: Sequence[pd.Timestamp], k: int) -> str:
+def _fingerprint(bundle: Bundle, log: InteractionLog, cutoffs: Sequence[pd.Timestamp], asked: tuple[int, bool]) -> str:
     """The digest of what was scored with what: the bundle, what the log holds, the cutoffs."""
-    parts = [bundle.model_id, repr(log.roles), repr(log.cleaning), repr(log.facts), repr(cutoffs), repr(k)]
+    parts = [bundle.model_id, repr(log.roles), repr(log.cleaning), repr(log.facts), repr(cutoffs), repr(asked)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
