@@ -1,6 +1,6 @@
 """Buy-till-you-die fits: crmml beside lifetimes and pymc-marketing, in one run.
 
-    python benchmarks/btyd.py ../shared/data/cdnow/transactions_sample_1in10.parquet
+    python benchmarks/btyd.py [transactions_sample_1in10.parquet]
     python benchmarks/btyd.py                    # without the CDNOW file: the simulated customers only
     python benchmarks/btyd.py --peers            # ours only
 

@@ -1,6 +1,6 @@
 """Churn on Online Retail II and CDNOW: ours beside BG/NBD, simple rules, and what most people run.
 
-    python benchmarks/churn.py [--data ../shared/data] [--logs retail cdnow] [--every 30]
+    python benchmarks/churn.py [--data data] [--logs retail cdnow] [--every 30]
 
 Rolling cutoffs, purged: a cutoff may train only where its labels were complete at the hold-out, and a hold-out needs
 six cutoffs that may. Each number is the mean over the hold-outs; a second table has those alone that have a year of the
