@@ -68,7 +68,7 @@ $(VENV)/.dev: pyproject.toml
 	@$(call make_venv,.venv-floors)
 	.venv-floors/bin/python tools/floors.py all > .venv-floors/floors.txt
 	.venv-floors/bin/python -m pip --disable-pip-version-check --quiet install \
-		--requirement .venv-floors/floors.txt --editable . pytest pytest-xdist hypothesis
+		--requirement .venv-floors/floors.txt --editable . "pytest<9.2" pytest-xdist hypothesis
 	@touch $@
 
 define make_venv
