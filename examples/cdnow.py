@@ -12,13 +12,13 @@ log = cm.datasets.cdnow(sys.argv[1] if len(sys.argv) > 1 else None)
 print(log.check(horizon="91d", window="180d"))
 
 # All customers arrive by the end of March 1997: the first cutoff lets each of them be seen for a while.
-quarterly = cm.cutoffs("1997-06-01", "1998-03-31", every="45d")
+dates = cm.cutoffs("1997-06-01", "1998-03-31", every="60d")
 jobs = {
     "churn": (cm.Churn("91d", event_type="purchase"), cm.ChurnClassifier()),
     "value": (cm.Spend("91d"), cm.LifetimeValueRegressor()),
 }
 for name, (target, model) in jobs.items():
-    report = cm.backtest(log, "standard", target, model, as_of=quarterly)
+    report = cm.backtest(log, "standard", target, model, as_of=dates)
     print(f"\n{name}\n{'=' * len(name)}\n{report}")
     bundle = cm.train(log, "standard", target, model, as_of=report.training_cutoffs)
     uri = cm.track(bundle, report, experiment=f"cdnow-{name}")

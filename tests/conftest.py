@@ -29,12 +29,16 @@ def shared_data() -> Path:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that need Spark run in one process of a pool (`--dist loadgroup`): to start it takes half a minute."""
+    """Tests that need Spark run in one process of a pool (`--dist loadgroup`): to start it takes half a minute.
+
+    The examples on real logs come first: the longest of all, at the end they would leave all processes but one idle.
+    """
     for item in items:
         if "spark" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.spark)
             item.add_marker(pytest.mark.slow)
             item.add_marker(pytest.mark.xdist_group("spark"))
+    items.sort(key=lambda item: item.path.name != "test_examples.py")
 
 
 @pytest.fixture(scope="session")

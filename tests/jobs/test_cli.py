@@ -91,7 +91,8 @@ def test_every_example_in_the_help_runs(here: Path, capsys: pytest.CaptureFixtur
             printed[example] = out
     assert Path("demo/value.html").read_text().startswith("<!DOCTYPE html>")
     scores = pd.read_parquet("demo/scores/churn/scores.parquet")
-    assert list(scores.columns) == ["customer_id", "as_of", "p_churn", "model_id"]
+    details = ["percentile", "risk_band", "reasons", "eligible"]
+    assert list(scores.columns) == ["customer_id", "as_of", "p_churn", *details, "model_id"]
     assert printed["crmml show demo/bundles/churn"].startswith(f"model_id        {scores['model_id'].iloc[0]}\n")
 
 
