@@ -152,6 +152,12 @@ def test_what_cannot_be_joined_is_refused(scores: Any, target: Any, error: type[
 
 
 def test_a_file_that_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(cm.ConfigError) as caught:
+        cm.realised(tmp_path / "none.parquet", small_log())
+    assert str(caught.value) == (
+        f"realised: there is no file {tmp_path / 'none.parquet'} (looked in {Path.cwd()}). Give the file that score() "
+        "wrote."
+    )
     (tmp_path / "scores.parquet").write_bytes(b"PAR1 no")
     with pytest.raises(cm.DataError, match=r"realised: .*scores\.parquet cannot be read \("):
         cm.realised(tmp_path / "scores.parquet", small_log())

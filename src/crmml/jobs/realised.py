@@ -47,7 +47,7 @@ def realised(scores: pd.DataFrame | str | Path, log: InteractionLog, target: Tar
         customers who were scored and have no history in this log are counted in `warnings`.
 
     Raises:
-        ConfigError: the target is not known, or is not of a kind that has scores per customer.
+        ConfigError: there is no such file; the target is not known, or is not of a kind that has scores per customer.
         SchemaError: a column is missing.
         DataError: the file cannot be read; a score that is missing or occurs twice; no horizon has passed yet.
 
@@ -107,6 +107,10 @@ def realised(scores: pd.DataFrame | str | Path, log: InteractionLog, target: Tar
 def _read(path: str | Path) -> tuple[pd.DataFrame, Target | None]:
     """The table of a score file, and the target that stands in its metadata."""
     file = as_path(path, "realised: scores")
+    if not file.is_file():
+        raise ConfigError(
+            f"realised: there is no file {file} (looked in {Path.cwd()}). Give the file that score() wrote."
+        )
     try:
         arrow = pq.read_table(file, page_checksum_verification=True)
     except (OSError, pa.ArrowException) as error:
