@@ -16,6 +16,8 @@ def plant(monkeypatch: pytest.MonkeyPatch, module: str, line: str, mutant: str) 
     The changed module is run under another name, and its functions and classes take the place of the originals in
     every module of crmml and of the tests that uses them.
     """
+    for name in cm.__all__:
+        getattr(cm, name)  # loaded late, and were it while the mutant is there, the mutant would stay
     original = import_module(module)
     source = Path(str(original.__file__)).read_text("utf-8")
     assert source.count(line) == 1, f"{module} has {source.count(line)} times: {line}"
@@ -26,7 +28,6 @@ def plant(monkeypatch: pytest.MonkeyPatch, module: str, line: str, mutant: str) 
         before = getattr(original, name, None)
         if getattr(value, "__module__", None) != module or not callable(value):
             continue
-        getattr(cm, name, None)  # a public name is loaded late: were it now, the mutant would stay
         for user in [one for key, one in sys.modules.items() if key.split(".")[0] in ("crmml", "tests")]:
             for used, held in list(vars(user).items()):
                 if held is before:

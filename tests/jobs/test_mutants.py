@@ -67,9 +67,9 @@ MUTANTS = {
         test_backtest.test_auc_of_model_and_rules_by_hand,
     ),
     "calibrating the rule on the hold-out": (
-        ROLLING,
-        "calibrated(training, split.y_train, test)",
-        "calibrated(test, split.y_test, test)",
+        RULES,
+        "calibrated(training, past.y, scores)",
+        "calibrated(scores, now.y, scores)",
         test_backtest.test_brier_score_of_model_and_rule_by_hand,
     ),
     "the model sees the rules' features": (
@@ -200,8 +200,8 @@ MUTANTS = {
     ),
     "rules measured on customers without a score": (
         REALISED,
-        "rows += _rule_rows(target, Dataset(X.loc[both], y.loc[both]), past.get(holdout))",
-        "rows += _rule_rows(target, Dataset(X, y), past.get(holdout))",
+        "now = Dataset(X.loc[both], y.loc[both])",
+        "now = Dataset(X, y)",
         test_realised.test_the_rules_are_measured_on_the_customers_with_a_score,
     ),
     "the cutoff that judges chooses, too": (

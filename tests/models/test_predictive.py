@@ -118,7 +118,7 @@ def wrong_expectations_are_put_right(module: ModuleType) -> None:
         (where_nothing_lies_below_all_that_may_be_missed_is_above, "np.where(low > 0,", "np.where(low >= 0,"),
         (a_chance_is_what_came_true_of_it, _RANK, "len(part) * left[rows]"),
         (wrong_expectations_are_put_right, "(1.0 - p[nothing]) * draws", "0.0 * draws"),
-        (wrong_expectations_are_put_right, "min(MOST_BINS, ", "min(1, "),
+        (wrong_expectations_are_put_right, "edges = bin_edges(forecast)", "edges = np.empty(0)"),
     ],
     ids=["mean of all", "all buy", "orders", "rank of n", "half above", "as expected", "nothing at one place", "bins"],
 )

@@ -3,12 +3,13 @@
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 
 from crmml.errors import BundleError
-from crmml.models import _season
+from crmml.models import _season, _snapshots
 from crmml.models._season import Season
 from crmml.models._snapshots import Snapshots
 from crmml.models._state import StateReader
@@ -64,16 +65,23 @@ CHECKS = [
     ("check", "old", "new"),
     [
         (CHECKS[0], "actual[known] / expected[known]", "expected[known] / actual[known]"),
-        (CHECKS[0], "_YEAR_US = 365 * _DAY_US", "_YEAR_US = 0"),
+        (CHECKS[0], "year_before(times, ", "year_before(times + 365 * DAY, "),
         (CHECKS[1], "(past >= _LEAST_PAST)", "(past >= 0)"),
-        (CHECKS[2], "_NEAR_US = 31 *", "_NEAR_US = 45 *"),
-        (CHECKS[3], "away.argmin", "away.argmax"),
+        (CHECKS[2], "_NEAR = 31 *", "_NEAR = 45 *"),
         (CHECKS[4], "1.0 / _MOST, _MOST", "0.0, np.inf"),
     ],
-    ids=["upside down", "no year", "no past", "far away", "the farther", "unbounded"],
+    ids=["upside down", "no year", "no past", "far away", "unbounded"],
 )
 def test_mutants_die(check: Any, old: str, new: str, tmp_path: Path) -> None:
     dies(check, _season, old, new, tmp_path)
+
+
+def test_the_mutant_that_takes_the_farther_snapshot_dies(tmp_path: Path) -> None:
+    def with_its_lookup(module: ModuleType) -> None:
+        with patch.object(_season, "year_before", module.year_before):
+            CHECKS[3](_season)
+
+    dies(with_its_lookup, _snapshots, "away.argmin", "away.argmax", tmp_path)
 
 
 def test_nothing_expected_or_no_cutoffs_give_no_season() -> None:

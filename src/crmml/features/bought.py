@@ -10,7 +10,7 @@ from crmml.data.sql import is_there
 from crmml.data.steps import Step
 from crmml.features.aggregate import Feature
 from crmml.features.checks import check_columns
-from crmml.features.expressions import AGE, case, column, count, group, number
+from crmml.features.expressions import AGE, case, column, count, group, named, number
 from crmml.features.filters import Filter, as_values
 from crmml.features.plan import AT, HISTORY, Plan
 
@@ -103,7 +103,7 @@ class Transactions:
         there = exp.GT(this=column("bought"), expression=number(0))
         own = case([there], column(MOMENT))
         found = {"n": count([there]), "first": exp.Min(this=own), "last": exp.Max(this=own.copy())}
-        yield Step(self._customers, group(self._name, self._plan.keys, _named(found)))
+        yield Step(self._customers, group(self._name, self._plan.keys, named(found)))
         if self._value is not None:
             yield Step(self.side, self._repeats())
 
@@ -114,7 +114,7 @@ class Transactions:
             priced = [*(flag.copy() for flag in self._bought), is_there(self._value.copy())]
             found |= {"priced": count(priced), "value": exp.Sum(this=self._value.copy())}
         moment = exp.alias_(self._moment.copy(), MOMENT)
-        query = group(HISTORY, [*self._plan.keys, self._moment], _named(found))
+        query = group(HISTORY, [*self._plan.keys, self._moment], named(found))
         query.set("expressions", [moment if each == self._moment else each for each in query.expressions])
         either = [exp.and_(*(flag.copy() for flag in flags)) for flags in (self._bought, self._returned) if flags]
         return query.where(exp.or_(*either)) if either else query
@@ -128,12 +128,8 @@ class Transactions:
         }
         found["value"] = exp.Sum(this=case([later], column("value", self._name)))
         found["priced"] = count([later.copy(), with_value])
-        query = group(self._name, keys, _named(found))
+        query = group(self._name, keys, named(found))
         return query.join(self._customers, using=[key.name for key in self._plan.keys], copy=False)
-
-
-def _named(values: dict[str, exp.Expr]) -> list[exp.Expr]:
-    return [exp.alias_(value, name) for name, value in values.items()]
 
 
 def overlap(one: str | Sequence[str] | None, other: str | Sequence[str] | None) -> list[str]:

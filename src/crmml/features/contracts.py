@@ -14,7 +14,7 @@ from crmml.errors import ConfigError, DataError
 from crmml.features.aggregate import Feature
 from crmml.features.checks import check_columns, check_event_types
 from crmml.features.datasets import build_features
-from crmml.features.expressions import AGE, case, column, count, group, minus, number
+from crmml.features.expressions import AGE, case, column, count, group, minus, named, number
 from crmml.features.filters import Filter
 from crmml.features.plan import HISTORY, Plan
 from crmml.features.subscription import check_contract
@@ -187,4 +187,4 @@ class Runs:
             "paid_us": exp.Min(this=case([is_paid.copy()], age.copy())),
             "ended_us": exp.Min(this=case([is_end], age.copy())),
         }
-        yield Step(self.side, group(self._runs, keys, [exp.alias_(value, name) for name, value in found.items()]))
+        yield Step(self.side, group(self._runs, keys, named(found)))

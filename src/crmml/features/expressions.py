@@ -1,6 +1,6 @@
 """The few shapes of SQL that all definitions are made of, as SQLGlot nodes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from sqlglot import exp
 
@@ -98,6 +98,11 @@ def case(conditions: Sequence[exp.Expr], value: exp.Expr) -> exp.Expr:
 def count(conditions: Sequence[exp.Expr]) -> exp.Expr:
     """How many rows meet all conditions. CASE is several times faster than FILTER in DuckDB."""
     return exp.Count(this=case(conditions, number(1))) if conditions else exp.Count(this=exp.Star())
+
+
+def named(values: Mapping[str, exp.Expr]) -> list[exp.Expr]:
+    """The values under their names, as a query selects them."""
+    return [exp.alias_(value, name) for name, value in values.items()]
 
 
 def group(source: str | exp.Expr, keys: Sequence[exp.Expr], values: Iterable[exp.Expr]) -> exp.Select:

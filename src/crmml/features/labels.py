@@ -1,13 +1,25 @@
 """The steps of a data set besides its features: the population from the history, the labels from the horizon."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
 from crmml.data.sql import name_of
 from crmml.data.steps import Step
-from crmml.features.expressions import AGE, at_most, case, column, count, group, microseconds, minus, number, or_zero
+from crmml.features.expressions import (
+    AGE,
+    at_most,
+    case,
+    column,
+    count,
+    group,
+    microseconds,
+    minus,
+    named,
+    number,
+    or_zero,
+)
 from crmml.features.filters import Filter
 from crmml.features.plan import AT, CODED, CUTOFFS, HISTORY, KEYS, POPULATION, Plan
 from crmml.features.subscription import Subscribers, SubscriptionChurn
@@ -83,7 +95,7 @@ def _ends_steps(plan: Plan, target: SubscriptionChurn) -> list[Step]:
         "last_us": exp.Max(this=ahead.copy()),
         "longest_us": exp.Max(this=minus(ahead.copy(), column("before_us"))),
     }
-    steps = [Step(payments, each), Step(renewed, group(payments, plan.keys, _named(found)))]
+    steps = [Step(payments, each), Step(renewed, group(payments, plan.keys, named(found)))]
     term, horizon = number(target.term_us), number(target.horizon_us)
     silences = (or_zero(column("longest_us")), exp.Sub(this=horizon, expression=column("last_us", renewed)))
     ends: list[exp.Expr] = [exp.GT(this=silence, expression=term.copy()) for silence in silences]
@@ -91,7 +103,7 @@ def _ends_steps(plan: Plan, target: SubscriptionChurn) -> list[Step]:
     if target.population.ends is not None:
         inside = exp.GTE(this=ahead.copy(), expression=number(0))
         counted = {"n": count([inside]), "ended_us": exp.Max(this=case([before.copy()], ahead.copy()))}
-        query = group(OUTCOME, plan.keys, _named(counted))
+        query = group(OUTCOME, plan.keys, named(counted))
         steps.append(Step(ended, query.where(*plan.flags(target.population.ends))))
         labels = labels.join(ended, using=[key.name for key in plan.keys], join_type="left")
         # Ended before the cutoff, which did not know it yet.
@@ -99,10 +111,6 @@ def _ends_steps(plan: Plan, target: SubscriptionChurn) -> list[Step]:
         ends += [late, exp.GT(this=column("n", ended), expression=number(0))]
     n = exp.Case(ifs=[exp.If(this=exp.or_(*ends), true=number(1))], default=number(0))
     return [*steps, Step(LABELS, labels.select(exp.alias_(n, "n"), exp.alias_(number(0), "total")))]
-
-
-def _named(values: Mapping[str, exp.Expr]) -> list[exp.Expr]:
-    return [exp.alias_(value, name) for name, value in values.items()]
 
 
 def label_of(target: "Target") -> exp.Expr:

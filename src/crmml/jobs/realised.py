@@ -19,10 +19,10 @@ from crmml.features.feature_set import FeatureSet
 from crmml.features.targets import Target
 from crmml.jobs.buyers import buyers_rules
 from crmml.jobs.holdout import contender_rows
-from crmml.jobs.rules import calibrated, rule_scores
+from crmml.jobs.rules import rule_rows
 from crmml.jobs.score import METADATA
 from crmml.report.backtest import BacktestReport, Skipped
-from crmml.report.measures import Floats, holdout_table, measures_of
+from crmml.report.measures import holdout_table, measures_of
 from crmml.spec import from_data
 
 _KEYS = ["customer_id", "as_of"]
@@ -76,12 +76,8 @@ def realised(scores: pd.DataFrame | str | Path, log: InteractionLog, target: Tar
         if len(both) < len(mine):
             warnings.append(_lost(len(mine), len(both), holdout))
         rows = [_own_rows(mine.loc[both], y.loc[both], target)]
-        rows += _rule_rows(target, Dataset(X.loc[both], y.loc[both]), past.get(holdout))
-        if holdout in rules:
-            rule = rules[holdout]
-            score = rule.of(both)
-            probability = score if rule.probabilistic else None
-            rows.append(contender_rows(both, (rule.name, "rule"), y.loc[both].to_numpy(float), score, probability))
+        now = Dataset(X.loc[both], y.loc[both])
+        rows += rule_rows(target, now, past.get(holdout), rules.get(holdout))
         piece = pd.concat(rows, ignore_index=True)
         try:
             tables.append(holdout_table(piece, measures_of(target.task), ()))
@@ -208,24 +204,6 @@ def _own_rows(mine: pd.DataFrame, y: pd.Series, target: Target) -> pd.DataFrame:
         more = {"lo": mine[ends[0]].to_numpy(np.float64), "hi": mine[ends[1]].to_numpy(np.float64)}
     probability = score if target.task == "binary" else None
     return contender_rows(mine.index, (_CONTENDER, "model"), y.to_numpy(np.float64), score, probability, **more)
-
-
-def _rule_rows(target: Target, now: Dataset, past: Dataset | None) -> list[pd.DataFrame]:
-    """The rules on the same customers; `past` is what their probabilities are learned on."""
-    if target.task == "binary" and past is None:
-        return []
-    rows = []
-    for rule in target.rules:
-        probability: Floats | None = None
-        if past is not None:
-            both = rule_scores(rule, pd.concat([past.X, now.X]))
-            training, scores = both.iloc[: len(past.X)], both.iloc[len(past.X) :]
-            probability = calibrated(training, past.y, scores)
-        else:
-            scores = rule_scores(rule, now.X)
-        y, score = now.y.to_numpy(np.float64), scores.to_numpy(np.float64)
-        rows.append(contender_rows(now.X.index, (rule.name, "rule"), y, score, probability))
-    return rows
 
 
 def _past(log: InteractionLog, target: Target, holdouts: Sequence[pd.Timestamp]) -> dict[pd.Timestamp, Dataset]:

@@ -11,13 +11,13 @@ from crmml.data.time import spoken
 from crmml.errors import ConfigError, DataError
 from crmml.features.aggregate import Aggregate
 from crmml.features.cutoffs import purged, require_purged
-from crmml.features.datasets import build_dataset
+from crmml.features.datasets import Dataset, build_dataset
 from crmml.features.feature_set import FeatureSet
-from crmml.features.targets import Rule, Target
+from crmml.features.targets import Target
 from crmml.jobs.buyers import BuyersRule, buyers_rules
 from crmml.jobs.holdout import Holdout, contender_rows, suspicions
 from crmml.jobs.parts import progress_bar, to_fit
-from crmml.jobs.rules import calibrated, rule_scores, segment_of, with_extra
+from crmml.jobs.rules import rule_rows, segment_of, with_extra
 from crmml.report.backtest import Skipped
 from crmml.report.measures import Floats, holdout_table, measures_of
 
@@ -118,13 +118,8 @@ def _measure(
     else:
         ends = {}
     rows = [contender_rows(index, (type(model).__name__, "model"), y, score, probability, **ends, **more)]
-    for rule in target.rules:
-        score, probability = _rule_score(rule, split, target)
-        rows.append(contender_rows(index, (rule.name, "rule"), y, score, probability, **more))
-    if buyers is not None:
-        score = buyers.of(index)
-        probability = score if buyers.probabilistic else None
-        rows.append(contender_rows(index, (buyers.name, "rule"), y, score, probability, **more))
+    now, past = Dataset(split.X_test, split.y_test), Dataset(split.X_train, split.y_train)
+    rows += rule_rows(target, now, past, buyers, **more)
     scores = pd.concat(rows, ignore_index=True)
     table = holdout_table(scores, measures, split.training)
     return Holdout(table, scores, suspicions(table, measures[0], split.X_test[names], split.y_test))
@@ -136,15 +131,6 @@ def model_score(fitted: Any, X: pd.DataFrame, target: Target) -> Floats:
         positive = int(np.flatnonzero(np.asarray(fitted.classes_) == 1)[0])
         return np.asarray(fitted.predict_proba(X)[:, positive], dtype=np.float64)
     return np.asarray(fitted.predict(X), dtype=np.float64)
-
-
-def _rule_score(rule: Rule, split: Split, target: Target) -> tuple[Floats, Floats | None]:
-    """The score of a rule on the hold-out; for a binary target also the probability that it stands for."""
-    # Together, so that a missing value stands at the same place in both.
-    scores = rule_scores(rule, pd.concat([split.X_train, split.X_test]))
-    training, test = scores.iloc[: len(split.X_train)], scores.iloc[len(split.X_train) :]
-    probability = calibrated(training, split.y_train, test) if target.task == "binary" else None
-    return test.to_numpy(np.float64), probability
 
 
 def check_rows(split: Split, target: Target) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,9 +11,12 @@ from sklearn.isotonic import IsotonicRegression
 
 from crmml.features.aggregate import Aggregate
 from crmml.features.aggregates import Recency
+from crmml.features.datasets import Dataset
 from crmml.features.feature_set import FeatureSet
 from crmml.features.rhythm import Gap
-from crmml.features.targets import Rule
+from crmml.features.targets import Rule, Target
+from crmml.jobs.buyers import BuyersRule
+from crmml.jobs.holdout import contender_rows
 
 Floats = NDArray[np.float64]
 
@@ -83,3 +87,25 @@ def calibrated(training: pd.Series, y: pd.Series, scores: pd.Series) -> Floats:
     isotonic = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip")
     isotonic.fit(training.to_numpy(np.float64), y.to_numpy(np.float64))
     return np.asarray(isotonic.predict(scores.to_numpy(np.float64)), dtype=np.float64)
+
+
+def rule_rows(
+    target: Target, now: Dataset, past: Dataset | None, buyers: BuyersRule | None, **more: Any
+) -> list[pd.DataFrame]:
+    """The rows of every rule of a target, and of the buyers' rule, on the customers of one cutoff.
+
+    past: the rows that the probabilities of a binary target are learned on; without them its rules have no say.
+    more: further columns of the rows.
+    """
+    y, index, rows = now.y.to_numpy(np.float64), now.X.index, []
+    for rule in target.rules if target.task != "binary" or past is not None else ():
+        # Together, so that a missing value stands at the same place in both.
+        both = rule_scores(rule, now.X if past is None else pd.concat([past.X, now.X]))
+        training, scores = both.iloc[: len(both) - len(y)], both.iloc[len(both) - len(y) :]
+        probability = None if target.task != "binary" or past is None else calibrated(training, past.y, scores)
+        rows.append(contender_rows(index, (rule.name, "rule"), y, scores.to_numpy(np.float64), probability, **more))
+    if buyers is not None:
+        score = buyers.of(index)
+        probability = score if buyers.probabilistic else None
+        rows.append(contender_rows(index, (buyers.name, "rule"), y, score, probability, **more))
+    return rows

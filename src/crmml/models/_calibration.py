@@ -4,17 +4,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from crmml.data.time import DAY
 from crmml.models._base import Bools, Floats, Ints, State
 from crmml.models._blend import BlendTrainer
 from crmml.models._folds import N_FOLDS, assign_folds, held_out
 from crmml.models._platt import base_rate, fit_level, fit_platt, sigmoid
-from crmml.models._snapshots import Snapshots
+from crmml.models._snapshots import YEAR, Snapshots, year_before
 from crmml.models._state import StateReader
 
 SEASON_KEYS = ("season_times", "season_levels")
-_DAY_US = 86_400_000_000
-_YEAR_US = 365 * _DAY_US
-_NEAR_US = 20 * _DAY_US
+_NEAR = 20 * DAY
 # A level from so many rows has a standard error of .07 or so: less than what it follows.
 _LATEST_ROWS = 1_000
 # A young log has seen too little of its customers to tell the season from that: as many horizons must lie before.
@@ -40,10 +39,7 @@ class Calibration:
         """The intercept of each row, shape (rows,)."""
         if not rows.dated or len(self.times) == 0:
             return np.full(len(rows.codes), self.intercept)
-        year_before = rows.times - _YEAR_US
-        distance = np.abs(year_before[:, None] - self.times[None, :])
-        nearest = distance.argmin(axis=1)
-        known = distance.min(axis=1) <= _NEAR_US
+        nearest, known = year_before(rows.times, self.times, _NEAR)
         by_cutoff: Floats = np.where(known, self.levels[nearest], self.intercept)
         return by_cutoff[rows.codes]
 
@@ -125,14 +121,14 @@ class Calibrator:
     def _seasons(self) -> Ints:
         """The cutoffs that may say what a season is like: of a year, in a log that is old enough."""
         times, codes = self._snapshots.times, self._snapshots.codes
-        if not self._snapshots.dated or times[-1] + self._reach - times[0] < _YEAR_US - _NEAR_US:
+        if not self._snapshots.dated or times[-1] + self._reach - times[0] < YEAR - _NEAR:
             return np.empty(0, dtype=np.int64)
         if self._ages is None:
             return np.arange(len(times))
         oldest = np.zeros(len(times))
         np.fmax.at(oldest, codes, self._ages)
         # Nobody buys at the very moment a log begins.
-        return np.flatnonzero((oldest + 1.0) * _DAY_US >= _HORIZONS_BEFORE * self._reach)
+        return np.flatnonzero((oldest + 1.0) * DAY >= _HORIZONS_BEFORE * self._reach)
 
     def _out_of_fold(self) -> tuple[Ints, Floats]:
         """Rows and their scores by models that have not seen the customer; none where folds are impossible."""

@@ -11,10 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from crmml.data.time import parse_duration
+from crmml.data.time import DAY, parse_duration
 from crmml.models._base import Bools, Floats
-
-_DAY_US = 86_400_000_000
 
 
 class HistoryColumns(NamedTuple):
@@ -58,7 +56,7 @@ def _decayed(places: dict[str, int], column: str, kind: str) -> tuple[int | None
         for name, place in places.items():
             found = re.fullmatch(rf"decayed_sum_(\d+[smhdw])_{re.escape(column + ending)}", name)
             if found is not None:
-                return place, parse_duration(found[1]) / _DAY_US
+                return place, parse_duration(found[1]) / DAY
     return None, float("nan")
 
 

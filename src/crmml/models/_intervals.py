@@ -29,11 +29,9 @@ class RatioIntervals:
     @staticmethod
     def learn(prediction: Floats, actual: Floats) -> "RatioIntervals":
         """From out-of-sample predictions (0 or more) and what came true (0 or more), shape (rows,) each."""
-        n_bins = max(1, min(MOST_BINS, len(prediction) // LEAST_ROWS))
-        cuts = np.arange(1, n_bins) / n_bins
-        edges = np.unique(np.quantile(prediction, cuts)) if n_bins > 1 else np.empty(0)
+        edges = bin_edges(prediction)
         ratio = actual / _unit(prediction)
-        bins = _bin(prediction, edges)
+        bins = bin_of(prediction, edges)
         kept = [thinned(np.sort(ratio[bins == number])) for number in range(len(edges) + 1)]
         return RatioIntervals(edges, np.concatenate(kept), np.array([len(part) for part in kept]))
 
@@ -49,13 +47,13 @@ class RatioIntervals:
         high = np.full(len(self.counts), np.inf)
         for number, part in enumerate(np.split(self.ratios, np.cumsum(self.counts)[:-1])):
             low[number], high[number] = _limits(part, 1.0 - coverage)
-        bins = _bin(prediction, self.edges)
+        bins = bin_of(prediction, self.edges)
         unit = _unit(prediction)
         return np.minimum(low[bins] * unit, prediction), np.maximum(high[bins] * unit, prediction)
 
     def exceeds(self, prediction: Floats, amount: float) -> Floats:
         """The probability of more than an amount above 0, shape (rows,): the share of the ratios that are greater."""
-        wanted, bins = amount / _unit(prediction), _bin(prediction, self.edges)
+        wanted, bins = amount / _unit(prediction), bin_of(prediction, self.edges)
         chance = np.empty(len(prediction))
         for number, part in enumerate(np.split(self.ratios, np.cumsum(self.counts)[:-1])):
             rows = bins == number
@@ -74,7 +72,14 @@ def _limits(ratios: Floats, missed: float) -> tuple[float, float]:
     return low, float(ratios[rank - 1]) if rank <= n else np.inf
 
 
-def _bin(prediction: Floats, edges: Floats) -> Ints:
+def bin_edges(prediction: Floats) -> Floats:
+    """Predictions between the bins, rising, shape (bins - 1,): as many bins of equal size as the rows allow."""
+    n_bins = max(1, min(MOST_BINS, len(prediction) // LEAST_ROWS))
+    return np.unique(np.quantile(prediction, np.arange(1, n_bins) / n_bins)) if n_bins > 1 else np.empty(0)
+
+
+def bin_of(prediction: Floats, edges: Floats) -> Ints:
+    """The bin of each prediction, shape (rows,)."""
     return np.searchsorted(edges, prediction, side="right").astype(np.int64)
 
 

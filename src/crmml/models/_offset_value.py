@@ -12,12 +12,11 @@ import numpy as np
 
 from crmml.models._base import Bools, Floats, Ints, State
 from crmml.models._buyers import Buyers
-from crmml.models._model_text import problem_of
 from crmml.models._predictive import Calibration, Outlook
 from crmml.models._season import Season
 from crmml.models._snapshots import Snapshots
 from crmml.models._state import StateReader
-from crmml.models._trees import Trees
+from crmml.models._trees import Trees, read_trees
 from crmml.models._value_learner import LEARNED, SEEDS, Learner, Training, inputs, ordering, width
 from crmml.models._value_table import Forecasts, Scales, ValueColumns, ValueTable
 
@@ -256,9 +255,5 @@ def _checked_trees(reader: StateReader, design: str, n_features: int) -> list[Tr
             if reader.take(key) is not None:
                 reader.refuse(key, f"must be None where the design is {design!r}")
             continue
-        text = reader.text(key)
-        problem = problem_of(text, n_features, "tweedie")
-        if problem is not None:
-            reader.refuse(key, f"is not a model text of this class: {problem}")
-        trees.append(Trees(text))
+        trees.append(read_trees(reader, key, n_features, "tweedie"))
     return trees

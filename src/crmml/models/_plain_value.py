@@ -8,9 +8,8 @@ import numpy as np
 from crmml.models._base import Floats, Ints, State
 from crmml.models._folds import N_FOLDS, assign_folds, held_out
 from crmml.models._intervals import RatioIntervals
-from crmml.models._model_text import problem_of
 from crmml.models._state import StateReader
-from crmml.models._trees import Trees, TreeTrainer
+from crmml.models._trees import Trees, TreeTrainer, read_trees
 
 
 class PlainDesign:
@@ -83,15 +82,7 @@ class PlainDesign:
             reader.refuse("interval_counts", f"must add up to the {len(ratios)} ratios")
         if any(np.any(np.diff(part, prepend=0.0) < 0) for part in np.split(ratios, np.cumsum(counts)[:-1])):
             reader.refuse("interval_ratios", "must be 0 or more and rise within each bin")
-        trees = None if mean == 0.0 else _checked_trees(reader, n_features)
+        trees = None if mean == 0.0 else read_trees(reader, "booster", n_features, "tweedie")
         if trees is None and reader.take("booster") is not None:
             reader.refuse("booster", "must be None where the mean of the labels is 0")
         return cls(mean, level, trees, RatioIntervals(edges, ratios, counts))
-
-
-def _checked_trees(reader: StateReader, n_features: int) -> Trees:
-    text = reader.text("booster")
-    problem = problem_of(text, n_features, "tweedie")
-    if problem is not None:
-        reader.refuse("booster", f"is not a model text of this class: {problem}")
-    return Trees(text)

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import gammaincc, gammainccinv, gammaln
 
 from crmml.models._base import Floats, Ints, State
-from crmml.models._intervals import LEAST_ROWS, MOST_BINS, thinned
+from crmml.models._intervals import bin_edges, bin_of, thinned
 from crmml.models._state import StateReader
 
 # Squared coefficients of variation of a buyer's spend: of customers, and of a single order.
@@ -103,9 +103,8 @@ class Calibration:
         p, _ = outlook.buyers()
         draws = np.random.default_rng(seed).random(int(nothing.sum()))
         places[nothing] = p[nothing] + (1.0 - p[nothing]) * draws
-        n_bins = max(1, min(MOST_BINS, len(forecast) // LEAST_ROWS))
-        edges = np.unique(np.quantile(forecast, np.arange(1, n_bins) / n_bins)) if n_bins > 1 else np.empty(0)
-        bins = _bin(forecast, edges)
+        edges = bin_edges(forecast)
+        bins = bin_of(forecast, edges)
         kept = [thinned(np.sort(places[bins == number])) for number in range(len(edges) + 1)]
         return cls(spread, edges, np.concatenate(kept), np.array([len(part) for part in kept]))
 
@@ -117,7 +116,7 @@ class Calibration:
         is too small for the coverage, the limit is 0 or infinite. The expected spend is always inside.
         """
         missed = 1.0 - coverage
-        limits = np.array([_ranks(part, missed) for part in self._parts()])[_bin(forecast, self.edges)]
+        limits = np.array([_ranks(part, missed) for part in self._parts()])[bin_of(forecast, self.edges)]
         low = amount_at(outlook, self.spread, limits[:, 0])
         above = np.where(low > 0, limits[:, 1], limits[:, 2])
         high = amount_at(outlook, self.spread, above)
@@ -126,7 +125,7 @@ class Calibration:
     def exceeds(self, forecast: Floats, outlook: Outlook, amount: float) -> Floats:
         """The probability of spending more than an amount, shape (rows,)."""
         left = survival(outlook, self.spread, amount)
-        bins, chance = _bin(forecast, self.edges), np.empty(len(left))
+        bins, chance = bin_of(forecast, self.edges), np.empty(len(left))
         for number, part in enumerate(self._parts()):
             rows = bins == number
             chance[rows] = (np.searchsorted(part, left[rows], side="right") + left[rows]) / (len(part) + 1.0)
@@ -173,7 +172,3 @@ def _ranks(places: Floats, missed: float) -> tuple[float, float, float]:
         float(places[half - 1]) if half >= 1 else 0.0,
         float(places[whole - 1]) if whole >= 1 else 0.0,
     )
-
-
-def _bin(forecast: Floats, edges: Floats) -> Ints:
-    return np.searchsorted(edges, forecast, side="right").astype(np.int64)

@@ -2,14 +2,13 @@
 
 import numpy as np
 
+from crmml.data.time import DAY
 from crmml.models._base import Floats, Ints, State
-from crmml.models._snapshots import Snapshots
+from crmml.models._snapshots import Snapshots, year_before
 from crmml.models._state import StateReader
 
-_DAY_US = 86_400_000_000
-_YEAR_US = 365 * _DAY_US
 # A snapshot so near to a year before stands for the same season.
-_NEAR_US = 31 * _DAY_US
+_NEAR = 31 * DAY
 # With less of a past, expectations are no measure.
 _LEAST_PAST = 120.0
 _MOST = 4.0
@@ -39,15 +38,12 @@ class Season:
     def of(self, times: Ints) -> Floats:
         """The factor for each cutoff: that of the snapshot nearest to a year before; 1 where none is near.
 
-        >>> day = 86_400_000_000
-        >>> Season(np.array([0, 60 * day]), np.array([1.2, 0.8])).of(np.array([0, 370, 430, 500]) * day).tolist()
+        >>> Season(np.array([0, 60]) * DAY, np.array([1.2, 0.8])).of(np.array([0, 370, 430, 500]) * DAY).tolist()
         [1.0, 1.2, 0.8, 1.0]
         """
         if not len(self.times):
             return np.ones(len(times))
-        away = np.abs(times[:, None] - _YEAR_US - self.times)
-        nearest = away.argmin(axis=1)
-        near = away[np.arange(len(times)), nearest] <= _NEAR_US
+        nearest, near = year_before(times, self.times, _NEAR)
         return np.where(near, self.factors[nearest], 1.0)
 
     def state(self) -> State:

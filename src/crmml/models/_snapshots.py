@@ -9,7 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from crmml.data.time import DAY
 from crmml.models._base import Bools, Floats, Ints
+
+YEAR = 365 * DAY
 
 
 class Snapshots(NamedTuple):
@@ -56,3 +59,17 @@ def snapshots_of(X: Any, count: int) -> Snapshots:
         level = level.tz_convert("UTC").tz_localize(None)
     times, codes = np.unique(level.as_unit("us").to_numpy().astype(np.int64), return_inverse=True)
     return Snapshots(times, codes.astype(np.int64), dated=True)
+
+
+def year_before(times: Ints, known: Ints, near: int) -> tuple[Ints, Bools]:
+    """For each cutoff, which known one is nearest to a year before, and whether it is at most `near` away.
+
+    All in microseconds; `known` holds one or more.
+
+    >>> nearest, there = year_before(np.array([370, 500]) * DAY, np.array([0, 60]) * DAY, 31 * DAY)
+    >>> nearest.tolist(), there.tolist()
+    ([0, 1], [True, False])
+    """
+    away = np.abs(times[:, None] - YEAR - known[None, :])
+    near_enough: Bools = away.min(axis=1) <= near
+    return away.argmin(axis=1), near_enough

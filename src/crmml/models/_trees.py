@@ -11,7 +11,8 @@ import lightgbm as lgb
 import numpy as np
 
 from crmml.models._base import Floats, Ints
-from crmml.models._model_text import shortened
+from crmml.models._model_text import problem_of, shortened
+from crmml.models._state import StateReader
 
 # One seed, no race between threads, one histogram layout: the same trees on every run.
 _DETERMINISTIC = {"deterministic": True, "force_row_wise": True, "feature_pre_filter": False, "verbosity": -1}
@@ -52,6 +53,15 @@ class Trees:
     def __setstate__(self, state: dict[str, str]) -> None:
         self.text = state["text"]
         self._booster = lgb.Booster(model_str=self.text)
+
+
+def read_trees(reader: StateReader, key: str, n_features: int, objective: str) -> Trees:
+    """The trees whose text stands under a key of a state; refused before LightGBM, which trusts it, sees it."""
+    text = reader.text(key)
+    problem = problem_of(text, n_features, objective)
+    if problem is not None:
+        reader.refuse(key, f"is not a model text of this class: {problem}")
+    return Trees(text)
 
 
 class TreeTrainer:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from crmml.data.time import DAY
 from crmml.metrics.value import normalised_gini
 from crmml.models._base import Floats, Ints
 from crmml.models._folds import N_FOLDS, assign_folds, held_out
@@ -12,7 +13,7 @@ from crmml.models._predictive import Calibration, Outlook
 from crmml.models._season import Season
 from crmml.models._snapshots import Snapshots
 from crmml.models._trees import Trees, TreeTrainer
-from crmml.models._value_table import DAY_US, N_FEATURES, Forecasts, Scales, ValueColumns, ValueTable, relative
+from crmml.models._value_table import N_FEATURES, Forecasts, Scales, ValueColumns, ValueTable, relative
 
 TREES, WIDE = "trees", "trees on all columns"
 LEARNED = (TREES, WIDE)
@@ -132,7 +133,7 @@ class Learner:
         """The rows whose labels were complete before the latest snapshots, and the rows of these, as many as can be."""
         times, codes, dated = self._training.snapshots
         for held in range(min(_HELD_OUT, len(times) - 1), 0, -1) if dated else ():
-            early = times[codes] + days * DAY_US <= times[-held]
+            early = times[codes] + days * DAY <= times[-held]
             if early.any():
                 return np.flatnonzero(early), [
                     np.flatnonzero(codes == len(times) - back) for back in range(1, held + 1)

@@ -11,13 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from crmml.data.time import parse_duration
+from crmml.data.time import DAY, parse_duration
 from crmml.models._base import Bools, Floats, Ints, State
 from crmml.models._buyers import Buyers
 from crmml.models._history import History, HistoryColumns, find_history, read_history
 from crmml.models._state import StateReader
 
-DAY_US = 86_400_000_000
 # Forecasts below this share of their mean are taken for as much: a logarithm needs something.
 _LEAST = 1e-4
 # The columns of the history that each feature is made of.
@@ -119,7 +118,7 @@ def find_columns(names: Sequence[str] | None, days: float) -> ValueColumns | Non
         return None
     money = re.escape(names[history.total])
     found = ((re.fullmatch(rf"{money}_(\d+[smhdw])", name), place) for place, name in enumerate(names))
-    windows = {parse_duration(match[1]) / DAY_US: place for match, place in found if match is not None}
+    windows = {parse_duration(match[1]) / DAY: place for match, place in found if match is not None}
     return ValueColumns(history, windows.get(days))
 
 

@@ -9,7 +9,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted
 
-from crmml.data.time import parse_duration
+from crmml.data.time import DAY, parse_duration
 from crmml.errors import DataError
 from crmml.models._base import (
     Floats,
@@ -23,13 +23,13 @@ from crmml.models._base import (
 from crmml.models._blend import BLEND_KEYS, Blend, BlendTrainer
 from crmml.models._calibration import SEASON_KEYS, Calibration, Calibrator
 from crmml.models._history import find_history
-from crmml.models._model_text import problem_of
 from crmml.models._population import POPULATION_KEYS, Population
 from crmml.models._snapshots import snapshots_of
 from crmml.models._state import StateReader
-from crmml.models._trees import Trees
+from crmml.models._trees import read_trees
 
-_DAY_US = 86_400_000_000
+# What LightGBM writes into the text of a binary model.
+_OBJECTIVE = "binary sigmoid:1"
 
 
 class ChurnClassifier(ClassifierMixin, TableEstimator):  # type: ignore[misc]  # scikit-learn ships no types
@@ -153,7 +153,7 @@ class ChurnClassifier(ClassifierMixin, TableEstimator):  # type: ignore[misc]  #
             self._lightgbm(),
             n_jobs=self.n_jobs,
             history=history,
-            days=None if self.horizon is None else reach / _DAY_US,
+            days=None if self.horizon is None else reach / DAY,
             cutoffs=snapshots.codes,
         )
         calibrator = Calibrator(
@@ -307,17 +307,10 @@ class ChurnClassifier(ClassifierMixin, TableEstimator):  # type: ignore[misc]  #
         # A state of before there were seasons and details has none of their keys: it means what it meant.
         today = any(reader.has(key) for key in (*SEASON_KEYS, *POPULATION_KEYS))
         calibration = Calibration.from_state(reader, seasons=today)
-        trees = _trees_of(reader, "booster", n_features)
+        trees = read_trees(reader, "booster", n_features, _OBJECTIVE)
         blend = Blend(trees)
         if any(reader.has(key) for key in BLEND_KEYS):
-            blend = Blend.from_state(reader, trees, _trees_of(reader, "corrections", n_features), n_features)
+            corrections = read_trees(reader, "corrections", n_features, _OBJECTIVE)
+            blend = Blend.from_state(reader, trees, corrections, n_features)
         population = Population.from_state(reader, n_features) if today else None
         return {"classes_": classes, "_calibration": calibration, "_blend": blend, "_population": population}
-
-
-def _trees_of(reader: StateReader, key: str, n_features: int) -> Trees:
-    text = reader.text(key)
-    problem = problem_of(text, n_features, "binary sigmoid:1")
-    if problem is not None:
-        reader.refuse(key, f"is not a model text of this class: {problem}")
-    return Trees(text)

@@ -7,7 +7,7 @@ import pandas as pd
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from crmml.data.time import parse_duration
+from crmml.data.time import DAY, parse_duration
 from crmml.errors import ConfigError, DataError
 from crmml.models._base import Floats, State, TableEstimator, check_parameters, customer_groups
 from crmml.models._offset_value import OffsetDesign
@@ -16,7 +16,7 @@ from crmml.models._predictive import Outlook
 from crmml.models._snapshots import Snapshots, snapshots_of
 from crmml.models._state import StateReader
 from crmml.models._value_learner import DESIGNS, Training
-from crmml.models._value_table import DAY_US, ValueTable, find_columns
+from crmml.models._value_table import ValueTable, find_columns
 
 # Regularisation that small, noisy sums of money need; found beside the tree sizes, not worth a parameter.
 _REGULARISATION = {"feature_fraction": 0.5, "bagging_fraction": 0.7, "bagging_freq": 1, "lambda_l2": 10.0}
@@ -332,7 +332,7 @@ class LifetimeValueRegressor(RegressorMixin, TableEstimator):  # type: ignore[mi
     def _horizon_days(self) -> float | None:
         if self.horizon is None:
             return None
-        return parse_duration(self.horizon, f"{type(self).__name__}: horizon") / DAY_US
+        return parse_duration(self.horizon, f"{type(self).__name__}: horizon") / DAY
 
     def _days(self, method: str, horizon: str | None) -> float | None:
         """The days to look ahead; None for those of the labels, whatever they are."""
@@ -340,7 +340,7 @@ class LifetimeValueRegressor(RegressorMixin, TableEstimator):  # type: ignore[mi
         if horizon is None:
             return trained
         where = f"{type(self).__name__}.{method}"
-        days = parse_duration(horizon, f"{where}: horizon") / DAY_US
+        days = parse_duration(horizon, f"{where}: horizon") / DAY
         if trained is None and days != self._horizon_days():
             raise ConfigError(
                 f"{where}: horizon={horizon!r} is not that of the labels ({self.horizon!r}), and this model knows no "

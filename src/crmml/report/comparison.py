@@ -125,7 +125,7 @@ def compare(table: pd.DataFrame, scores: pd.DataFrame, measure: Measure) -> Comp
     pairs = [(float(model[as_of]), float(other[as_of])) for as_of in model.index]
     differences = np.array([measure.difference(mine, theirs) for mine, theirs in pairs])
     draws = customer_bootstrap(scores, rule, measure)
-    low, high = interval(_means(draws))
+    low, high = interval(means_over_cutoffs(draws))
     return Comparison(
         measure=measure,
         rule=rule,
@@ -178,7 +178,7 @@ def interval(draws: Floats) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _means(draws: Floats) -> Floats:
+def means_over_cutoffs(draws: Floats) -> Floats:
     """The mean over the cutoffs that each draw can measure (a draw may hold labels of one class only)."""
     known = ~np.isnan(draws)
     counts = known.sum(axis=1)

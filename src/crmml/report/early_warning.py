@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from crmml.report.comparison import REPLICATES, WeightedGini, interval
+from crmml.report.comparison import REPLICATES, WeightedGini, interval, means_over_cutoffs
 from crmml.report.measures import Floats
 from crmml.report.text import day
 
@@ -103,8 +103,7 @@ def alone(drops: pd.DataFrame) -> dict[str, float]:
     for name, of_cutoffs in meters.items():
         value = float(np.mean([meter.value(np.ones(n)) for meter in of_cutoffs]))
         draws = np.array([[meter.value(times.astype(np.float64)) for meter in of_cutoffs] for times in drawn])
-        known = ~np.isnan(draws).all(axis=1)  # a draw may hold labels of one class only
-        low, high = interval(np.nanmean(draws[known], axis=1))
+        low, high = interval(means_over_cutoffs(draws))
         found |= {name: value, f"{name}_lo": low, f"{name}_hi": high}
     return found
 
