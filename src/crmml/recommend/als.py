@@ -10,9 +10,8 @@ from threadpoolctl import threadpool_limits
 
 from crmml.errors import ConfigError, DataError, MissingExtraError
 from crmml.metrics.arrays import checked_count
-from crmml.recommend.base import Recommender, in_chunks
+from crmml.recommend.base import Recommender
 from crmml.recommend.matrix import InteractionMatrix, checked_array
-from crmml.recommend.top import Ranked, top_k
 
 Factors = NDArray[np.float32]
 
@@ -103,17 +102,10 @@ class ALS(Recommender):
                 raise DataError(f"ALS.fit: {problem}. Use a larger regularization or smaller weights.") from None
         return model.user_factors, model.item_factors
 
-    def _rank(self, customers: NDArray[np.int64], k: int, exclude_seen: bool) -> Ranked:
-        items = self.item_factors_.T.astype(np.float64)
-
-        def best(some: NDArray[np.int64]) -> Ranked:
-            scores = self.customer_factors_[some].astype(np.float64) @ items
-            if exclude_seen:
-                for row, customer in enumerate(some):
-                    scores[row, self.matrix_.seen(customer)] = -np.inf
-            return top_k(scores, k)
-
-        return in_chunks(customers, items.shape[1], best)
+    def _scores(self, customers: NDArray[np.int64]) -> NDArray[np.float64]:
+        return np.asarray(
+            self.customer_factors_[customers].astype(np.float64) @ self.item_factors_.T.astype(np.float64)
+        )
 
     def _likeness(self, items: NDArray[np.int64]) -> NDArray[np.float64]:
         factors = self.item_factors_.astype(np.float64)

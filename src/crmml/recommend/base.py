@@ -14,7 +14,7 @@ from crmml.errors import ConfigError, DataError
 from crmml.metrics.arrays import checked_count
 from crmml.recommend.ids import as_ids, look_up, nearest, shown
 from crmml.recommend.matrix import InteractionMatrix, damaged
-from crmml.recommend.top import Ranked, joined, ranks, top_k
+from crmml.recommend.top import Ranked, Scores, joined, ranks, top_k
 
 CELLS = 4_000_000  # scores in memory at a time: 32 MB
 
@@ -31,7 +31,7 @@ class Recommender(BaseEstimator):  # type: ignore[misc]
     neither on the order of the rows nor on which customers are asked together: ties go by score from the
     highest, then by item id.
 
-    A subclass stores its parameters in `__init__` and has `_check_parameters`, `_learn`, `_rank`, and where
+    A subclass stores its parameters in `__init__` and has `_check_parameters`, `_learn`, `_scores`, and where
     it learns arrays of its own `_get_arrays` and `_set_arrays`.
     """
 
@@ -148,9 +148,25 @@ class Recommender(BaseEstimator):  # type: ignore[misc]
     def _learn(self, matrix: InteractionMatrix) -> None:
         """Set the learned attributes; `matrix_` is set by the caller."""
 
+    def _scores(self, customers: NDArray[np.int64]) -> Scores:
+        """The score of every item for these rows of the matrix, shape (len(customers), items).
+
+        What was seen is scored like anything else; -inf where there is no score. The array is the caller's to
+        change. A row must not depend on the others that are asked for with it, to the last bit.
+        """
+        raise NotImplementedError
+
     def _rank(self, customers: NDArray[np.int64], k: int, exclude_seen: bool) -> Ranked:
         """The k best items for these rows of the matrix; `Ranked.row` counts from 0 within `customers`."""
-        raise NotImplementedError
+
+        def best(some: NDArray[np.int64]) -> Ranked:
+            scores = self._scores(some)
+            if exclude_seen:
+                seen = self.matrix_.weights[some]
+                scores[np.repeat(np.arange(len(some)), np.diff(seen.indptr)), seen.indices] = -np.inf
+            return top_k(scores, k)
+
+        return in_chunks(customers, len(self.matrix_.item_ids), best)
 
     def _likeness(self, items: NDArray[np.int64]) -> NDArray[np.float64]:
         """How alike these items and all items are, shape (len(items), items); -inf where there is no likeness."""

@@ -23,5 +23,8 @@ class Popularity(Recommender):
     3           99       b     2    1.0
     """
 
+    def _scores(self, customers: NDArray[np.int64]) -> NDArray[np.float64]:
+        return np.tile(self.matrix_.popularity, (len(customers), 1))
+
     def _rank(self, customers: NDArray[np.int64], k: int, exclude_seen: bool) -> Ranked:
         return popular(self.matrix_, customers, k, exclude_seen)

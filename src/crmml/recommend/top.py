@@ -1,9 +1,11 @@
 """The best k of many scores, with ties broken the same way every time."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+Scores = NDArray[np.floating[Any]]
 
 
 class Ranked(NamedTuple):
@@ -14,7 +16,7 @@ class Ranked(NamedTuple):
     score: NDArray[np.float64]
 
 
-def top_k(scores: NDArray[np.float64], k: int) -> Ranked:
+def top_k(scores: Scores, k: int) -> Ranked:
     """The k best columns of every row: by score from the highest, then by column from the lowest.
 
     scores: shape (rows, columns); -inf means "not available": a row with fewer than k others gives fewer.
@@ -37,7 +39,7 @@ def top_k(scores: NDArray[np.float64], k: int) -> Ranked:
     best = np.take_along_axis(best, order, axis=1)
     found = np.take_along_axis(scores, best, axis=1)
     keep = found > -np.inf
-    return Ranked(np.repeat(np.arange(rows), keep.sum(axis=1)), best[keep], found[keep])
+    return Ranked(np.repeat(np.arange(rows), keep.sum(axis=1)), best[keep], found[keep].astype(np.float64))
 
 
 def joined(parts: list[Ranked]) -> Ranked:
