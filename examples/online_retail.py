@@ -14,7 +14,7 @@ log = raw.clean(*cm.datasets.online_retail_cleaning())
 print(log.cleaning_report().to_string(index=False), log.check(horizon="60d", window="120d"), sep="\n\n")
 
 monthly = cm.cutoffs("2011-04-01", "2011-10-08", every="30d")
-purchases = cm.Interactions(weights={"purchase": 1})
+purchases = cm.ItemWeights(weights={"purchase": 1})
 jobs: dict[str, tuple[Any, ...]] = {
     "churn": ("standard", cm.Churn("60d", event_type="purchase", active_within="120d"), cm.ChurnClassifier()),
     "value": ("standard", cm.Spend("60d", active_within="120d"), cm.LifetimeValueRegressor()),

@@ -125,8 +125,8 @@ definitions = {
         {"horizon": durations, "event_type": word_or_words, "active_within": durations},
         ended_by=st.just(["the end", "no more"]),
     ),
-    "Interactions": made(
-        "Interactions",
+    "ItemWeights": made(
+        "ItemWeights",
         weights=st.dictionaries(words, st.floats(0.001, 9), min_size=1, max_size=3),
         window=durations,
         half_life=durations,

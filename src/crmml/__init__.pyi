@@ -61,7 +61,7 @@ from crmml.features.distribution import (
 )
 from crmml.features.feature_set import FeatureSet as FeatureSet
 from crmml.features.interactions import (
-    Interactions as Interactions,
+    ItemWeights as ItemWeights,
     build_interactions as build_interactions,
     build_next_items as build_next_items,
 )
@@ -101,6 +101,7 @@ from crmml.models.churn import ChurnClassifier as ChurnClassifier
 from crmml.models.segments import BehaviourSegmenter as BehaviourSegmenter, RFMSegmenter as RFMSegmenter
 from crmml.models.value import LifetimeValueRegressor as LifetimeValueRegressor
 from crmml.recommend.als import ALS as ALS
+from crmml.recommend.matrix import Interactions as Interactions
 from crmml.recommend.popularity import Popularity as Popularity
 from crmml.report.backtest import BacktestReport as BacktestReport
 from crmml.report.early_warning import EarlyWarning as EarlyWarning

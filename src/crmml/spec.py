@@ -213,7 +213,7 @@ def _constructor_name(data: Mapping[str, Any], place: _Place) -> str | None:
         return name
     has_arguments = value is None or isinstance(value, Mapping)
     if _CLASS_LIKE.fullmatch(name):
-        hint = did_you_mean(name, _class_names())
+        hint = did_you_mean(name, [known for known in _class_names() if known != name])
         if has_arguments or hint:
             raise ConfigError(
                 f"{place}: no public class '{name}' that a configuration can make.{hint} "

@@ -14,7 +14,7 @@ CUTOFF = "2024-06-01"
 LATER = "2024-09-01"
 FEATURES = [cm.Recency(), cm.Count(event_type="purchase", window="90d"), cm.Sum("amount", event_type="purchase")]
 RFM = [cm.Recency(event_type="purchase"), cm.Count(event_type="purchase"), cm.Sum("amount", event_type="purchase")]
-BOUGHT = cm.Interactions(weights={"purchase": 1})
+BOUGHT = cm.ItemWeights(weights={"purchase": 1})
 PARTS: dict[str, tuple[Any, Any, Any]] = {
     "churn": (FEATURES, cm.Churn("60d", event_type="purchase"), cm.ChurnClassifier(num_iterations=10)),
     "repurchase": (FEATURES, cm.Repurchase("60d", event_type="purchase"), cm.ChurnClassifier(num_iterations=10)),

@@ -200,7 +200,7 @@ def test_lists_for_nobody() -> None:
 REFUSED = {
     "features": (
         {"features": FEATURES},
-        f"Bundle: features is {FEATURES!r}. Use a FeatureSet, or Interactions() for a recommender.",
+        f"Bundle: features is {FEATURES!r}. Use a FeatureSet, or ItemWeights() for a recommender.",
     ),
     "class": (
         {"model": cm.ChurnClassifier},
@@ -222,11 +222,11 @@ REFUSED = {
     ),
     "items": (
         {"target": cm.NextItems("30d")},
-        f"Bundle: features of NextItems('30d') must be Interactions(), not {cm.FeatureSet(FEATURES)!r}.",
+        f"Bundle: features of NextItems('30d') must be ItemWeights(), not {cm.FeatureSet(FEATURES)!r}.",
     ),
     "not items": (
-        {"features": cm.Interactions()},
-        "Bundle: features of Churn('60d', event_type='purchase') must be a FeatureSet, not Interactions().",
+        {"features": cm.ItemWeights()},
+        "Bundle: features of Churn('60d', event_type='purchase') must be a FeatureSet, not ItemWeights().",
     ),
     "unfitted": (
         {"model": cm.ChurnClassifier()},
@@ -337,8 +337,8 @@ def test_items_of_another_type_than_in_training_are_refused() -> None:
     events = pd.DataFrame({"u": [1, 2, 2], "t": pd.to_datetime(["2024-01-01", "2024-01-02", "2024-01-03"])})
     roles = {"customer_id": "u", "timestamp": "t", "item_id": "sku", "timezone": "UTC"}
     trained = cm.InteractionLog(events.assign(sku=["tea", "tea", "cup"]), **roles)
-    model = cm.Popularity().fit(cm.build_interactions(trained, cm.Interactions(), "2024-01-04"))
-    made = cm.Bundle(cm.Interactions(), None, model, roles=trained.roles, training_cutoffs=["2024-01-04"])
+    model = cm.Popularity().fit(cm.build_interactions(trained, cm.ItemWeights(), "2024-01-04"))
+    made = cm.Bundle(cm.ItemWeights(), None, model, roles=trained.roles, training_cutoffs=["2024-01-04"])
     # The first customer has had tea, and is offered the cup.
     assert made.score(trained, "2024-01-04")["item_id"].tolist() == ["cup"]
     with pytest.raises(cm.SchemaError) as caught:

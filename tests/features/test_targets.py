@@ -185,12 +185,12 @@ def test_bad_targets_are_refused(act: Any, message: str) -> None:
 
 def test_interactions_weigh_events_and_halve_with_age() -> None:
     log = log_of((AS_OF - 10 * DAY, "purchase", 1.0), (AS_OF - 20 * DAY, "view", 1.0), (AS_OF, "purchase", 1.0))
-    plain = cm.build_interactions(log, cm.Interactions(), AS_OF)
+    plain = cm.build_interactions(log, cm.ItemWeights(), AS_OF)
     assert plain["weight"].tolist() == [2.0]
-    weighted = cm.Interactions(weights={"purchase": 3, "view": 1}, half_life="10d")
+    weighted = cm.ItemWeights(weights={"purchase": 3, "view": 1}, half_life="10d")
     # One half-life old, and two.
     assert cm.build_interactions(log, weighted, AS_OF)["weight"].tolist() == [3 * 0.5 + 1 * 0.25]
-    recent = cm.Interactions(weights={"purchase": 3, "view": 1}, window="10d")
+    recent = cm.ItemWeights(weights={"purchase": 3, "view": 1}, window="10d")
     assert cm.build_interactions(log, recent, AS_OF)["weight"].tolist() == [3.0]
 
 
@@ -204,12 +204,12 @@ def test_next_items_are_those_of_the_horizon_once_each() -> None:
     ("act", "message"),
     [
         (
-            lambda: cm.Interactions(weights={"purchase": 0}),
-            "Interactions: weights['purchase'] must be a positive number up to 1e+100, not 0. Use for example 1.0.",
+            lambda: cm.ItemWeights(weights={"purchase": 0}),
+            "ItemWeights: weights['purchase'] must be a positive number up to 1e+100, not 0. Use for example 1.0.",
         ),
         (
-            lambda: cm.Interactions(weights=["purchase"]),
-            "Interactions: weights must be a mapping, not ('purchase',). Use weights={'purchase': 1}.",
+            lambda: cm.ItemWeights(weights=["purchase"]),
+            "ItemWeights: weights must be a mapping, not ('purchase',). Use weights={'purchase': 1}.",
         ),
         (
             lambda: cm.build_next_items(LATE, cm.NextItems("30d", event_type="purchase"), AS_OF),

@@ -312,8 +312,8 @@ NO_LOG = QUICK.partition("features:")[2]
         ),
         (
             "sql",
-            QUICK.replace("features: rfm", "features: {Interactions: {}}"),
-            "job.yaml: features is Interactions(), which is no table of features. "
+            QUICK.replace("features: rfm", "features: {ItemWeights: {}}"),
+            "job.yaml: features is ItemWeights(), which is no table of features. "
             "Use a configuration with features, such as `features: rfm`.",
         ),
     ],

@@ -13,7 +13,7 @@ from crmml.jobs.items import list_metrics, new_items
 from crmml.metrics import hit_rate_at_k, ndcg_at_k, recall_at_k
 from tests.jobs.small import day
 
-LISTS = cm.Interactions(weights={"purchase": 1})
+LISTS = cm.ItemWeights(weights={"purchase": 1})
 # Of every customer the days and items.
 BOUGHT = {
     "ann": [(1, "tea"), (32, "pot"), (33, "tea")],
@@ -84,7 +84,7 @@ def test_every_cutoff_is_a_holdout_and_the_model_sees_the_history_alone() -> Non
     seen = []
 
     class Spy(cm.Popularity):  # type: ignore[misc]  # public names are loaded lazily
-        def fit(self, interactions: pd.DataFrame) -> Any:
+        def fit(self, interactions: Any) -> Any:
             seen.append(interactions)
             return super().fit(interactions)
 

@@ -10,7 +10,7 @@ from crmml.jobs.parts import check_parts
 from tests.jobs.small import small_log
 
 CHURN, SPEND, NEXT = cm.Churn("60d"), cm.Spend("90d"), cm.NextItems("30d")
-LISTS = cm.Interactions(weights={"purchase": 1})
+LISTS = cm.ItemWeights(weights={"purchase": 1})
 
 
 @pytest.mark.parametrize(
@@ -71,13 +71,13 @@ def test_parts_that_fit(features: Any, target: Any, model: Any, task: str) -> No
         ),
         (
             {"features": LISTS},
-            "train: features is Interactions(weights={'purchase': 1}), which only recommenders learn from. "
+            "train: features is ItemWeights(weights={'purchase': 1}), which only recommenders learn from. "
             "Use a FeatureSet, or target=NextItems(horizon='30d') and model=ALS().",
         ),
         (
             {"target": NEXT, "model": cm.Popularity()},
             "train: recommenders learn from interactions, but features is 'rfm'. "
-            "Use features=Interactions(weights={'purchase': 1}).",
+            "Use features=ItemWeights(weights={'purchase': 1}).",
         ),
         (
             {"features": LISTS, "target": NEXT},

@@ -9,7 +9,7 @@ import crmml as cm
 from tests.jobs.small import CHURN, CUTOFFS, SPEND, day, small_frame, small_log
 
 RFM = [cm.Recency(event_type="purchase"), cm.Count(event_type="purchase")]
-LISTS = cm.Interactions(weights={"purchase": 1})
+LISTS = cm.ItemWeights(weights={"purchase": 1})
 
 
 def trained(**changes: Any) -> cm.Bundle:

@@ -44,7 +44,7 @@ class TestErrors:
                 SchemaError,
                 (
                     "interactions is a list. Give a pandas DataFrame with the columns customer_id, item_id, weight, "
-                    "such as build_interactions(log, Interactions(), as_of=...) returns."
+                    "such as build_interactions(log, ItemWeights(), as_of=...) returns."
                 ),
             ),
             (
@@ -75,7 +75,7 @@ class TestErrors:
             (
                 table(weight=[0.0, 0.0, 0.0]),
                 DataError,
-                "all 3 weights are 0: nothing to learn. Use weights such as 1.0.",
+                "all weights are 0: nothing to learn. Use weights such as 1.0.",
             ),
             (
                 table(customer_id=["a", None, "b"]),

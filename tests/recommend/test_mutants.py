@@ -14,9 +14,9 @@ from tests.models.mutants import dies
 from tests.recommend.blocks import two_blocks
 
 
-def matrix_of(module: ModuleType) -> matrix.InteractionMatrix:
+def matrix_of(module: ModuleType) -> matrix.Interactions:
     table = pd.DataFrame({"customer_id": [1, 1, 2], "item_id": [5, 5, 7], "weight": [1.0, 2.0, 4.0]})
-    made: matrix.InteractionMatrix = module.InteractionMatrix.from_frame(table, "mutant")
+    made: matrix.Interactions = module.Interactions.from_frame(table, weight="weight")
     return made
 
 
@@ -35,14 +35,14 @@ def what_is_not_available_is_left_out(module: ModuleType) -> None:
 
 
 def popular_items_without_the_seen(module: ModuleType) -> None:
-    known = matrix.InteractionMatrix.from_frame(two_blocks(), "mutant")
+    known = matrix.Interactions.from_frame(two_blocks(), weight="weight")
     # The first customer took 1..5; of the items 2..5 and 8..11 seven customers took, 8 is the first unseen.
     assert module.popular(known, np.array([0, 1]), 2, True).item.tolist() == [8, 9, 8, 9]
     assert module.popular(known, np.array([-1]), 1, True).item.tolist() == [2]
 
 
 def popular_two_in_a_row(module: ModuleType) -> None:
-    known = matrix.InteractionMatrix.from_frame(two_blocks(), "mutant")
+    known = matrix.Interactions.from_frame(two_blocks(), weight="weight")
     assert module.popular(known, np.array([0, -1]), 1, True).item.tolist() == [8, 2]
 
 
@@ -85,7 +85,7 @@ def rows_of_a_pair_add_up(module: ModuleType) -> None:
 
 def equal_popularity_goes_by_item(module: ModuleType) -> None:
     table = pd.DataFrame({"customer_id": 1, "item_id": range(100), "weight": 1.0})
-    assert module.InteractionMatrix.from_frame(table, "mutant").popular.tolist() == list(range(100))
+    assert module.Interactions.from_frame(table, weight="weight").popular.tolist() == list(range(100))
 
 
 def text_and_numbers_never_meet(module: ModuleType) -> None:

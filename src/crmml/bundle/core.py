@@ -21,7 +21,7 @@ from crmml.data.time import AsOf, moments_of, spoken
 from crmml.errors import BundleError, ConfigError, CrmmlError, DataError, MissingExtraError
 from crmml.features.datasets import build_features
 from crmml.features.feature_set import FeatureSet
-from crmml.features.interactions import Interactions
+from crmml.features.interactions import ItemWeights
 from crmml.features.targets import Population, Target
 from crmml.spec import completed, from_data, to_data
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "lightgbm", "implicit")
 # The constructors of a configuration that read files or fill memory: not in a bundle.
 _NOT_VALUES = ("InteractionLog", "cutoffs", "open_prepared")
+# Names of definitions in bundles of earlier versions, and what they are called now.
+_RENAMED = {"Interactions": "ItemWeights"}
 _MODEL_ID = re.compile(r"[0-9a-f]{12}")
 _KEYS = (
     *("format", "crmml", "packages", "model_id", "features", "target", "model", "state", "roles", "cleaning"),
@@ -46,7 +48,7 @@ class Bundle:
     On disk it is a folder of text and arrays (docs/bundle.md); loading executes nothing.
 
     Args:
-        features: the FeatureSet whose columns the model was fitted on; `Interactions` for a recommender.
+        features: the FeatureSet whose columns the model was fitted on; `ItemWeights` for a recommender.
         target: what is predicted; None for segments.
         model: the fitted estimator or recommender.
         roles: the roles of the columns in the training log, `log.roles`.
@@ -74,7 +76,7 @@ class Bundle:
 
     def __init__(
         self,
-        features: FeatureSet | Interactions,
+        features: FeatureSet | ItemWeights,
         target: Target | None,
         model: Any,
         *,
@@ -182,7 +184,7 @@ class Bundle:
 
     def _lists(self, log: "InteractionLog", cutoffs: Sequence[pd.Timestamp], k: int) -> pd.DataFrame:
         features = self.features
-        assert isinstance(features, Interactions)  # noqa: S101 (the task says so)
+        assert isinstance(features, ItemWeights)  # noqa: S101 (the task says so)
         tables = []
         for cutoff in cutoffs:
             table = build_lists(log, features, self.target, self.model, as_of=cutoff, k=k)
@@ -224,7 +226,7 @@ class Bundle:
         >>> folder = Path(tempfile.mkdtemp()) / "bundle"
         >>> table = pd.DataFrame({"customer_id": [1, 2], "item_id": ["tea", "cup"], "weight": [1.0, 2.0]})
         >>> model, roles = cm.Popularity().fit(table), cm.Roles(customer_id="user", timestamp="ts", item_id="sku")
-        >>> bundle = cm.Bundle(cm.Interactions(), None, model, roles=roles, training_cutoffs=["2024-06-01"])
+        >>> bundle = cm.Bundle(cm.ItemWeights(), None, model, roles=roles, training_cutoffs=["2024-06-01"])
         >>> sorted(file.name for file in bundle.save(folder).iterdir())
         ['arrays.npz', 'bundle.json']
         """
@@ -261,7 +263,8 @@ class Bundle:
         content = files.read(folder)
         where = folder / files.MANIFEST
         document = _checked_document(content.document, where)
-        features = _built(document, "features", FeatureSet | Interactions, where)
+        document["features"] = _renamed(document["features"])
+        features = _built(document, "features", FeatureSet | ItemWeights, where)
         target = _built(document, "target", Target | None, where)
         model = _built(document, "model", object, where)
         roles = _built(document, "roles", Roles, where)
@@ -359,6 +362,14 @@ def _built(document: dict[str, Any], key: str, kind: Any, where: Path) -> Any:
     if not isinstance(value, kind):
         raise BundleError(f"{where}: {key} cannot be {value!r}. Save the bundle again with Bundle.save().")
     return value
+
+
+def _renamed(definition: Any) -> Any:
+    """A definition by its present name, whatever it was called when the bundle was saved."""
+    if isinstance(definition, dict) and len(definition) == 1:
+        ((name, arguments),) = definition.items()
+        return {_RENAMED.get(name, name): arguments}
+    return definition
 
 
 def _refuse_non_values(data: Any, where: str) -> None:

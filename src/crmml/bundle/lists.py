@@ -10,7 +10,7 @@ from crmml.definition import python_scalar
 from crmml.errors import SchemaError
 from crmml.features.aggregates import Recency
 from crmml.features.datasets import build_features
-from crmml.features.interactions import Interactions, build_interactions
+from crmml.features.interactions import ItemWeights, build_interactions
 
 if TYPE_CHECKING:
     from crmml.data.log import InteractionLog
@@ -19,7 +19,7 @@ _COLUMNS = ["customer_id", "item_id", "rank", "score"]
 
 
 def build_lists(
-    log: "InteractionLog", interactions: Interactions, target: Any, model: Any, *, as_of: pd.Timestamp, k: int
+    log: "InteractionLog", interactions: ItemWeights, target: Any, model: Any, *, as_of: pd.Timestamp, k: int
 ) -> pd.DataFrame:
     """`customer_id`, `item_id`, `rank`, `score`: the k best items as of `as_of`, in the order of the customers.
 

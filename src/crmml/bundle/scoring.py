@@ -12,7 +12,7 @@ from crmml.errors import ConfigError, SchemaError
 from crmml.features.aggregates import Recency
 from crmml.features.datasets import build_features
 from crmml.features.feature_set import FeatureSet
-from crmml.features.interactions import Interactions
+from crmml.features.interactions import ItemWeights
 from crmml.features.targets import Population
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _EXAMPLES = {
 
 def task_of(features: Any, target: Any) -> str:
     """What is predicted: "binary", "value", "segment" (no target) or "items" (recommendations)."""
-    if isinstance(features, Interactions):
+    if isinstance(features, ItemWeights):
         return "items"
     return "segment" if target is None else str(target.task)
 
@@ -43,12 +43,12 @@ def check_parts(features: Any, target: Any, model: Any) -> None:
         ConfigError: the model cannot be stored, or cannot answer for this target.
         SchemaError: the model was fitted on other columns than the features make.
     """
-    if not isinstance(features, FeatureSet | Interactions):
-        raise ConfigError(f"Bundle: features is {features!r}. Use a FeatureSet, or Interactions() for a recommender.")
+    if not isinstance(features, FeatureSet | ItemWeights):
+        raise ConfigError(f"Bundle: features is {features!r}. Use a FeatureSet, or ItemWeights() for a recommender.")
     task, name = task_of(features, target), type(model).__name__
-    items_only = target is not None and (target.task == "items") is not isinstance(features, Interactions)
+    items_only = target is not None and (target.task == "items") is not isinstance(features, ItemWeights)
     if items_only:
-        wanted = "Interactions()" if target.task == "items" else "a FeatureSet"
+        wanted = "ItemWeights()" if target.task == "items" else "a FeatureSet"
         raise ConfigError(f"Bundle: features of {target!r} must be {wanted}, not {features!r}.")
     if isinstance(model, type) or not all(callable(getattr(model, method, None)) for method in _STATE):
         raise ConfigError(

@@ -1,7 +1,7 @@
 """Interactions for recommenders: who had to do with which item, how much, as of a cutoff."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 MOST = 1e100
 
 
-@dataclass(frozen=True, repr=False, kw_only=True)
-class Interactions(Definition):
+@dataclass(frozen=True, repr=False)
+class ItemWeights(Definition):
     """What a recommender learns from: a weight per customer and item.
 
     Args:
@@ -37,12 +37,13 @@ class Interactions(Definition):
         window: how far back to look; everything before the cutoff by default.
         half_life: after this time an event counts half as much: `weight * 0.5 ** (age / half_life)`.
 
-    >>> from crmml import Interactions
-    >>> Interactions(weights={"purchase": 3, "view": 1}, window="365d")
-    Interactions(weights={'purchase': 3, 'view': 1}, window='365d')
+    >>> from crmml import ItemWeights
+    >>> ItemWeights(weights={"purchase": 3, "view": 1}, window="365d")
+    ItemWeights(weights={'purchase': 3, 'view': 1}, window='365d')
     """
 
     weights: Mapping[str, float] | None = None
+    _: KW_ONLY
     window: str | None = None
     half_life: str | None = None
 
@@ -50,17 +51,17 @@ class Interactions(Definition):
         super().__post_init__()
         if self.weights is not None and (not isinstance(self.weights, Mapping) or not self.weights):
             raise ConfigError(
-                f"Interactions: weights must be a mapping, not {self.weights!r}. Use weights={{'purchase': 1}}."
+                f"ItemWeights: weights must be a mapping, not {self.weights!r}. Use weights={{'purchase': 1}}."
             )
         for kind, weight in (self.weights or {}).items():
             if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 < weight <= MOST:
                 raise ConfigError(
-                    f"Interactions: weights[{kind!r}] must be a positive number up to {MOST:g}, not {weight!r:.40}. "
+                    f"ItemWeights: weights[{kind!r}] must be a positive number up to {MOST:g}, not {weight!r:.40}. "
                     "Use for example 1.0."
                 )
         for name in ("window", "half_life"):
             if getattr(self, name) is not None:
-                parse_duration(getattr(self, name), f"Interactions: {name}")
+                parse_duration(getattr(self, name), f"ItemWeights: {name}")
 
     @property
     def filter(self) -> Filter:
@@ -85,7 +86,7 @@ class Interactions(Definition):
 
 
 def build_interactions(
-    log: "InteractionLog", interactions: Interactions, as_of: "AsOf | Sequence[AsOf]"
+    log: "InteractionLog", interactions: ItemWeights, as_of: "AsOf | Sequence[AsOf]"
 ) -> pd.DataFrame:
     """The weight of every customer and item as of one or many cutoffs.
 
@@ -98,7 +99,7 @@ def build_interactions(
 
     >>> import crmml as cm
     >>> log = cm.simulate_log(50, seed=1).log
-    >>> table = cm.build_interactions(log, cm.Interactions(weights={"purchase": 1}), "2024-06-01")
+    >>> table = cm.build_interactions(log, cm.ItemWeights(weights={"purchase": 1}), "2024-06-01")
     >>> list(table.columns)
     ['customer_id', 'as_of', 'item_id', 'weight']
     """

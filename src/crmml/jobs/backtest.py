@@ -14,7 +14,7 @@ from crmml.data.log import InteractionLog
 from crmml.data.time import AsOf, moments_of, spoken
 from crmml.errors import ConfigError, DataError
 from crmml.features.aggregate import Aggregate
-from crmml.features.interactions import Interactions
+from crmml.features.interactions import ItemWeights
 from crmml.features.presets import as_feature_set
 from crmml.features.targets import NextItems, Target
 from crmml.jobs.holdout import Holdout
@@ -48,7 +48,7 @@ def backtest(
 
     Args:
         log: the interactions.
-        features: a FeatureSet, a list of aggregates or the name of a preset; for recommenders Interactions.
+        features: a FeatureSet, a list of aggregates or the name of a preset; for recommenders ItemWeights.
         target: what is predicted: Churn, Repurchase, Spend or NextItems.
         model: an unfitted estimator; it is cloned and never changed.
         as_of: the cutoffs, at least two that lie gap + horizon apart (one for recommenders).
@@ -112,7 +112,7 @@ def _holdouts(
     cutoffs: Sequence[pd.Timestamp],
     progress: bool,
 ) -> tuple[list[Holdout], list[Skipped]]:
-    if isinstance(features, Interactions):
+    if isinstance(features, ItemWeights):
         target = cast(NextItems, target)  # check_parts has seen to it
         return items_holdouts(log, features, target, model, cutoffs=cutoffs, k=K, progress=progress)
     found = as_feature_set(features, log)
@@ -124,5 +124,5 @@ def _check_by(by: Any, features: Features) -> None:
         return
     if not isinstance(by, Aggregate):
         raise ConfigError(f"backtest: by is {by!r}. Use a feature whose values are segments: by=TopValue('channel').")
-    if isinstance(features, Interactions):
-        raise ConfigError(f"backtest: by={by!r} needs features, but recommenders have Interactions. Leave by out.")
+    if isinstance(features, ItemWeights):
+        raise ConfigError(f"backtest: by={by!r} needs features, but recommenders have ItemWeights. Leave by out.")

@@ -11,7 +11,7 @@ from crmml.data.prepared import is_prepared, open_prepared
 from crmml.data.roles import Constant, Roles
 from crmml.data.time import spoken
 from crmml.errors import ConfigError, did_you_mean
-from crmml.features.interactions import Interactions
+from crmml.features.interactions import ItemWeights
 from crmml.features.presets import as_feature_set
 from crmml.jobs.backtest import backtest
 from crmml.jobs.score import score
@@ -119,7 +119,7 @@ def sql(*, config: str, dialect: str, as_of: str | None) -> None:
     takes = ("clean", "as_of") if as_of is None else ("clean",)
     built = _config(config, "sql", needs=("log", "features"), takes=takes)
     features, log = built["features"], _log(built)
-    if isinstance(features, Interactions):
+    if isinstance(features, ItemWeights):
         raise ConfigError(
             f"{config}: features is {features!r}, which is no table of features. "
             "Use a configuration with features, such as `features: rfm`."
@@ -219,7 +219,7 @@ def _summary(bundle: Bundle) -> list[tuple[str, object]]:
 def _definitions(bundle: Bundle) -> list[tuple[str, object]]:
     """What a bundle reads: the log, its cleaning, its features one by one."""
     features = bundle.features
-    each = [features] if isinstance(features, Interactions) else list(features)
+    each = [features] if isinstance(features, ItemWeights) else list(features)
     return [
         ("log", repr(bundle.roles)),
         *(("cleaned by", repr(step)) for step in bundle.cleaning),

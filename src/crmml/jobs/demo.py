@@ -16,7 +16,7 @@ from crmml.data.simulate import Simulated, simulate_log
 from crmml.data.time import moment_of
 from crmml.errors import ConfigError, MissingExtraError
 from crmml.features.cutoffs import cutoffs
-from crmml.features.interactions import Interactions
+from crmml.features.interactions import ItemWeights
 from crmml.features.targets import Churn, NextItems, Spend, Target
 from crmml.jobs import truth
 from crmml.jobs.backtest import backtest
@@ -73,7 +73,7 @@ def stories() -> dict[str, Story]:
         "segments": Story("Which kinds of customers are there?", "rfm", None, RFMSegmenter(), "2024-12-01"),
         "recommendations": Story(
             "What will each customer buy next?",
-            Interactions(weights={"purchase": 1.0, "cart": 0.3, "view": 0.1}, half_life="90d"),
+            ItemWeights(weights={"purchase": 1.0, "cart": 0.3, "view": 0.1}, half_life="90d"),
             NextItems("30d", event_type="purchase"),
             ALS(),
             cutoffs("2024-08-01", "2024-11-29", every="30d"),
@@ -98,7 +98,7 @@ class _Demo:
             report = self._backtest(name, story)
             print(report, end="\n\n")
         # What a recommender learns from is no label, and so complete up to today.
-        cutoffs_ = TODAY if isinstance(story.features, Interactions) else story.as_of
+        cutoffs_ = TODAY if isinstance(story.features, ItemWeights) else story.as_of
         bundle = train(self.log, story.features, story.target, story.model, cutoffs_)
         if report is not None:
             bundle.metrics = report.metrics
@@ -125,7 +125,7 @@ class _Demo:
 
     def _truth(self, name: str, story: Story, scores: pd.DataFrame) -> truth.Truth:
         as_of = moment_of(TODAY)
-        if isinstance(story.features, Interactions):
+        if isinstance(story.features, ItemWeights):
             popular = train(self.log, story.features, story.target, Popularity(), as_of)
             lists = {type(story.model).__name__: scores, "Popularity": popular.score(self.log, as_of)}
             return truth.of_recommendations(lists, self.simulated)

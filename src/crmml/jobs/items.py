@@ -9,7 +9,7 @@ from sklearn.base import clone
 
 from crmml.data.log import InteractionLog
 from crmml.errors import DataError
-from crmml.features.interactions import Interactions, build_interactions, build_next_items
+from crmml.features.interactions import ItemWeights, build_interactions, build_next_items
 from crmml.features.targets import NextItems
 from crmml.jobs.holdout import Holdout
 from crmml.jobs.parts import progress_bar
@@ -22,7 +22,7 @@ PAIR = ["customer_id", "item_id"]
 
 def items_holdouts(
     log: InteractionLog,
-    interactions: Interactions,
+    interactions: ItemWeights,
     target: NextItems,
     model: Any,
     *,
@@ -50,9 +50,9 @@ def items_holdouts(
     return holdouts, skipped
 
 
-def _recent(interactions: Interactions, target: NextItems) -> Interactions:
+def _recent(interactions: ItemWeights, target: NextItems) -> ItemWeights:
     """The interactions of the last horizon only."""
-    return Interactions(weights=interactions.weights, window=target.horizon)
+    return ItemWeights(weights=interactions.weights, window=target.horizon)
 
 
 def _measure(

@@ -10,13 +10,13 @@ from crmml.data.time import parse_duration
 from crmml.errors import ConfigError
 from crmml.features.aggregate import Aggregate
 from crmml.features.feature_set import FeatureSet
-from crmml.features.interactions import Interactions
+from crmml.features.interactions import ItemWeights
 from crmml.features.targets import Target
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-Features = FeatureSet | Sequence[Aggregate] | str | Interactions
+Features = FeatureSet | Sequence[Aggregate] | str | ItemWeights
 
 # For every task: what the model must be, and a model and a target that work.
 _NEEDS = {
@@ -61,15 +61,15 @@ def check_parts(job: str, log: Any, features: Any, target: Any, model: Any) -> s
 
 
 def _check_features(job: str, features: Any, task: str) -> None:
-    if isinstance(features, Interactions) and task != "items":
+    if isinstance(features, ItemWeights) and task != "items":
         raise ConfigError(
             f"{job}: features is {features!r}, which only recommenders learn from. "
             "Use a FeatureSet, or target=NextItems(horizon='30d') and model=ALS()."
         )
-    if not isinstance(features, Interactions) and task == "items":
+    if not isinstance(features, ItemWeights) and task == "items":
         raise ConfigError(
             f"{job}: recommenders learn from interactions, but features is {features!r}. "
-            "Use features=Interactions(weights={'purchase': 1})."
+            "Use features=ItemWeights(weights={'purchase': 1})."
         )
 
 

@@ -12,7 +12,7 @@ from crmml.data.time import AsOf, moments_of, spoken
 from crmml.errors import DataError
 from crmml.features.datasets import build_dataset, build_features
 from crmml.features.feature_set import FeatureSet
-from crmml.features.interactions import Interactions, build_interactions
+from crmml.features.interactions import ItemWeights, build_interactions
 from crmml.features.presets import as_feature_set
 from crmml.features.targets import Target
 from crmml.jobs.parts import Features, check_parts, progress_bar, to_fit
@@ -31,7 +31,7 @@ def train(
 
     Args:
         log: the interactions.
-        features: a FeatureSet, a list of aggregates or the name of a preset; for recommenders Interactions.
+        features: a FeatureSet, a list of aggregates or the name of a preset; for recommenders ItemWeights.
         target: what is predicted; None for segments.
         model: an unfitted estimator; it is cloned and never changed.
         as_of: the cutoffs, mostly `report.training_cutoffs` of a backtest. A recommender learns from everything
@@ -56,9 +56,9 @@ def train(
     check_parts("train", log, features, target, model)
     cutoffs = moments_of(as_of)
     with progress_bar("train", 2, progress=progress) as bar:
-        if isinstance(features, Interactions):
+        if isinstance(features, ItemWeights):
             cutoffs = cutoffs[-1:]
-            definition: FeatureSet | Interactions = features
+            definition: FeatureSet | ItemWeights = features
             rows: tuple[Any, ...] = (build_interactions(log, features, cutoffs),)
         else:
             definition = as_feature_set(features, log)

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 from crmml.errors import ConfigError, DataError, MissingExtraError
 from crmml.metrics.arrays import checked_count
 from crmml.recommend.base import Recommender
-from crmml.recommend.matrix import InteractionMatrix, checked_array
+from crmml.recommend.matrix import Interactions, checked_array
 
 Factors = NDArray[np.float32]
 
@@ -76,7 +76,7 @@ class ALS(Recommender):
         if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or seed < 0:
             raise ConfigError(f"{where}: random_state is {seed!r}. Use a whole number of at least 0, such as 0.")
 
-    def _learn(self, matrix: InteractionMatrix) -> None:
+    def _learn(self, matrix: Interactions) -> None:
         customers, items = self._factorise(_confidence(matrix.weights, self.alpha))
         self.customer_factors_, self.item_factors_ = on_grid(customers), on_grid(items)
 
@@ -119,7 +119,7 @@ class ALS(Recommender):
     def _get_arrays(self) -> dict[str, NDArray[Any]]:
         return {"customer_factors": self.customer_factors_, "item_factors": self.item_factors_}
 
-    def _set_arrays(self, state: dict[str, Any], matrix: InteractionMatrix, where: str) -> None:
+    def _set_arrays(self, state: dict[str, Any], matrix: Interactions, where: str) -> None:
         rows = {"customer_factors": len(matrix.customer_ids), "item_factors": len(matrix.item_ids)}
         customers, items = (
             checked_array(state[name], "f", (rows[name], self.factors), f"{where}: {name}")

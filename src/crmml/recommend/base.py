@@ -13,7 +13,7 @@ from sklearn.exceptions import NotFittedError
 from crmml.errors import ConfigError, DataError
 from crmml.metrics.arrays import checked_count
 from crmml.recommend.ids import as_ids, look_up, nearest, shown
-from crmml.recommend.matrix import InteractionMatrix, damaged
+from crmml.recommend.matrix import Interactions, damaged, interactions_of
 from crmml.recommend.top import Ranked, Scores, joined, ranks, top_k
 
 CELLS = 4_000_000  # scores in memory at a time: 32 MB
@@ -26,8 +26,8 @@ class RecommenderNotFittedError(ConfigError, NotFittedError):  # type: ignore[mi
 class Recommender(BaseEstimator):  # type: ignore[misc]
     """Base of the recommenders.
 
-    `fit` takes a table with the columns `customer_id`, `item_id`, `weight` (at least 0; rows of one customer
-    and item are added up). Ids are whole numbers or text and come back as they went in. The result depends
+    `fit` takes `Interactions`, or a table with the columns `customer_id`, `item_id`, `weight` (at least 0; rows of
+    one customer and item are added up). Ids are whole numbers or text and come back as they went in. The result depends
     neither on the order of the rows nor on which customers are asked together: ties go by score from the
     highest, then by item id.
 
@@ -35,10 +35,10 @@ class Recommender(BaseEstimator):  # type: ignore[misc]
     it learns arrays of its own `_get_arrays` and `_set_arrays`.
     """
 
-    matrix_: InteractionMatrix
+    matrix_: Interactions
 
-    def fit(self, interactions: pd.DataFrame) -> Self:
-        """Learn from interactions: a DataFrame with `customer_id`, `item_id`, `weight`; other columns are ignored.
+    def fit(self, interactions: "Interactions | pd.DataFrame") -> Self:
+        """Learn from `Interactions`, or from a DataFrame with `customer_id`, `item_id`, `weight` and others ignored.
 
         A weight of 0 marks an item as seen and says nothing else.
         Raises `ConfigError`: a wrong parameter; `SchemaError`: a missing column or a wrong type; `DataError`:
@@ -46,11 +46,9 @@ class Recommender(BaseEstimator):  # type: ignore[misc]
         """
         where = f"{type(self).__name__}.fit"
         self._check_parameters(where)
-        matrix = InteractionMatrix.from_frame(interactions, where)
+        matrix = interactions_of(interactions, where)
         if not matrix.has_weight.any():
-            raise DataError(
-                f"{where}: all {len(interactions)} weights are 0: nothing to learn. Use weights such as 1.0."
-            )
+            raise DataError(f"{where}: all weights are 0: nothing to learn. Use weights such as 1.0.")
         self._learn(matrix)
         self.matrix_ = matrix
         return self
@@ -137,7 +135,7 @@ class Recommender(BaseEstimator):  # type: ignore[misc]
             problem = [f"without {name}" for name in sorted(names - set(state))]
             problem += [f"with unknown {name}" for name in sorted(set(state) - names)]
             raise damaged(f"{where}: the state is {', '.join(problem)}")
-        matrix = InteractionMatrix.from_arrays(state, where)
+        matrix = Interactions.from_arrays(state, where)
         self._set_arrays(state, matrix, where)
         self.matrix_ = matrix
         return self
@@ -145,7 +143,7 @@ class Recommender(BaseEstimator):  # type: ignore[misc]
     def _check_parameters(self, where: str) -> None:
         """Raise `ConfigError` for a parameter that cannot be used."""
 
-    def _learn(self, matrix: InteractionMatrix) -> None:
+    def _learn(self, matrix: Interactions) -> None:
         """Set the learned attributes; `matrix_` is set by the caller."""
 
     def _scores(self, customers: NDArray[np.int64]) -> Scores:
@@ -185,7 +183,7 @@ class Recommender(BaseEstimator):  # type: ignore[misc]
         """The learned arrays under `_array_names`."""
         return {}
 
-    def _set_arrays(self, state: dict[str, Any], matrix: InteractionMatrix, where: str) -> None:
+    def _set_arrays(self, state: dict[str, Any], matrix: Interactions, where: str) -> None:
         """Check and take the learned arrays from a state."""
 
     def _others(self, items: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -194,17 +192,17 @@ class Recommender(BaseEstimator):  # type: ignore[misc]
         likeness[np.arange(len(items)), items] = -np.inf
         return likeness
 
-    def _fitted(self, where: str) -> InteractionMatrix:
+    def _fitted(self, where: str) -> Interactions:
         if not hasattr(self, "matrix_"):
             raise RecommenderNotFittedError(f"{where}: not fitted yet. Call fit(interactions) first.")
         return self.matrix_
 
 
-def popular(matrix: InteractionMatrix, customers: NDArray[np.int64], k: int, exclude_seen: bool) -> Ranked:
+def popular(matrix: Interactions, customers: NDArray[np.int64], k: int, exclude_seen: bool) -> Ranked:
     """The k most popular items for these rows of the matrix (-1: an unknown customer, who has seen nothing).
 
     >>> table = pd.DataFrame({"customer_id": [1, 2, 2], "item_id": ["a", "a", "b"], "weight": [1.0, 1.0, 1.0]})
-    >>> matrix = InteractionMatrix.from_frame(table, "example")
+    >>> matrix = Interactions.from_frame(table, weight="weight")
     >>> popular(matrix, np.array([0, -1]), k=2, exclude_seen=True).item.tolist()
     [1, 0, 1]
     """

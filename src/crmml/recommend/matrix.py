@@ -1,8 +1,8 @@
-"""Interactions as a sparse matrix of customers and items, with the ids that its rows and columns stand for."""
+"""Interactions: a sparse matrix of customers and items, the ids of its rows and columns, and the events in order."""
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -12,42 +12,99 @@ from scipy.sparse import csr_array
 from crmml.errors import BundleError, DataError, SchemaError, did_you_mean
 from crmml.recommend.ids import Ids, as_ids, sorted_codes, to_array
 
-COLUMNS = ("customer_id", "item_id", "weight")
 MOST = 1e12  # weights stay below, so that their sums are finite and precise
 
 Floats = NDArray[np.float64]
 
 
+class Columns(NamedTuple):
+    """Which column of a table is what."""
+
+    customer_id: str = "customer_id"
+    item_id: str = "item_id"
+    weight: str | None = None
+    timestamp: str | None = None
+
+
 @dataclass(frozen=True, eq=False)
-class InteractionMatrix:
-    """Who interacted with what, and how strongly.
+class Events:
+    """Interactions one by one: by customer, then by time, then by item; all shapes (events,).
+
+    customer, item: positions among the sorted ids. weight: float64. time: int64 microseconds since 1970 (UTC)
+    where `dated`, else the number that was given, float64.
+    """
+
+    customer: NDArray[np.int64]
+    item: NDArray[np.int64]
+    weight: Floats
+    time: NDArray[Any]
+    dated: bool
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Interactions:
+    """Who interacted with what, and how strongly: what every recommender learns from. Made by `from_frame`.
 
     customer_ids, item_ids: the sorted ids, shapes (customers,) and (items,).
     weights: shape (customers, items), float64, sorted; a stored 0 is an interaction without weight.
+    events: the interactions in the order of time, or None where no times were given.
 
-    >>> table = pd.DataFrame({"customer_id": ["b", "a", "b"], "item_id": [7, 7, 9], "weight": [1.0, 2.0, 0.5]})
-    >>> matrix = InteractionMatrix.from_frame(table, "example")
-    >>> matrix.customer_ids.tolist(), matrix.item_ids.tolist(), matrix.weights.toarray().tolist()
+    >>> table = pd.DataFrame({"user": ["b", "a", "b"], "sku": [7, 7, 9], "pieces": [1.0, 2.0, 0.5]})
+    >>> log = Interactions.from_frame(table, customer_id="user", item_id="sku", weight="pieces")
+    >>> log
+    Interactions(2 customers, 2 items, 3 pairs)
+    >>> log.customer_ids.tolist(), log.item_ids.tolist(), log.weights.toarray().tolist()
     (['a', 'b'], [7, 9], [[2.0, 0.0], [1.0, 0.5]])
     """
 
     customer_ids: Ids
     item_ids: Ids
     weights: csr_array
+    events: Events | None = None
 
     @classmethod
-    def from_frame(cls, interactions: pd.DataFrame, where: str) -> Self:
-        """From a table with the columns `customer_id`, `item_id`, `weight`; others are not looked at.
+    def from_frame(
+        cls,
+        frame: pd.DataFrame,
+        *,
+        customer_id: str = "customer_id",
+        item_id: str = "item_id",
+        weight: str | None = None,
+        timestamp: str | None = None,
+    ) -> Self:
+        """From a table with one row per interaction; further columns are not looked at.
 
-        Several rows of one customer and item are added up, in an order that does not depend on the rows'.
-        Raises `SchemaError`: not a table, a missing column, ids that are neither whole numbers nor text,
-        weights that are not numbers; `DataError`: no rows, missing ids, weights that are missing, negative or
-        1e12 and more.
+        Args:
+            frame: the table.
+            customer_id: the column of the customers' ids: whole numbers or text.
+            item_id: the column of the items' ids: whole numbers or text.
+            weight: the column of the weights, at least 0; without it every row counts 1. Rows of one customer
+                and item are added up, in an order that does not depend on the rows'.
+            timestamp: the column of times, or of numbers that say the order; without it no order is known.
+
+        Raises:
+            SchemaError: not a table, a missing column, ids that are neither whole numbers nor text, weights or
+                times of another type.
+            DataError: no rows, missing ids or times, weights that are missing, negative or 1e12 and more.
+
+        >>> table = pd.DataFrame({"customer_id": [1, 1], "item_id": ["cup", "tea"], "at": [20, 10]})
+        >>> Interactions.from_frame(table, timestamp="at").events.item.tolist()
+        [1, 0]
         """
-        _check_table(interactions, where)
-        customers, customer_ids = sorted_codes(as_ids(interactions["customer_id"], f"{where}: customer_id"))
-        items, item_ids = sorted_codes(as_ids(interactions["item_id"], f"{where}: item_id"))
-        weights = _checked_weights(interactions["weight"], where)
+        columns = Columns(customer_id, item_id, weight, timestamp)
+        return cls._read(frame, columns, "Interactions.from_frame")
+
+    @classmethod
+    def _read(cls, frame: Any, columns: "Columns", where: str) -> Self:
+        _check_table(frame, columns, where)
+        customers, customer_ids = sorted_codes(as_ids(frame[columns.customer_id], f"{where}: {columns.customer_id}"))
+        items, item_ids = sorted_codes(as_ids(frame[columns.item_id], f"{where}: {columns.item_id}"))
+        weights = _checked_weights(frame, columns.weight, where)
+        events = None
+        if columns.timestamp is not None:
+            time, dated = _checked_times(frame[columns.timestamp], f"{where}: {columns.timestamp}")
+            order = np.lexsort((weights, items, time, customers))
+            events = Events(customers[order], items[order], weights[order], time[order], dated)
         order = np.lexsort((weights, items, customers))
         customers, items, weights = customers[order], items[order], weights[order]
         first = np.flatnonzero(np.diff(customers, prepend=-1) | np.diff(items, prepend=-1))
@@ -56,7 +113,11 @@ class InteractionMatrix:
             (np.add.reduceat(weights, first), items[first], np.concatenate([[0], ends])),
             shape=(len(customer_ids), len(item_ids)),
         )
-        return cls(customer_ids, item_ids, matrix)
+        return cls(customer_ids, item_ids, matrix, events)
+
+    def __repr__(self) -> str:
+        size = f"{len(self.customer_ids)} customers, {len(self.item_ids)} items, {self.weights.nnz} pairs"
+        return f"Interactions({size}{'' if self.events is None else f', {len(self.events.time)} events in order'})"
 
     @cached_property
     def popularity(self) -> Floats:
@@ -111,6 +172,16 @@ class InteractionMatrix:
         return cls(customer_ids, item_ids, csr_array((weights, indices.astype(np.int64), indptr), shape=shape))
 
 
+def interactions_of(given: Any, where: str) -> Interactions:
+    """What `fit` was given: `Interactions` as they are, or a table with `customer_id`, `item_id` and `weight`.
+
+    >>> table = pd.DataFrame({"customer_id": [1], "item_id": ["tea"], "weight": [2.0]})
+    >>> interactions_of(table, "example"), interactions_of(Interactions.from_frame(table), "example")
+    (Interactions(1 customers, 1 items, 1 pairs), Interactions(1 customers, 1 items, 1 pairs))
+    """
+    return given if isinstance(given, Interactions) else Interactions._read(given, Columns(weight="weight"), where)
+
+
 def damaged(what: str) -> BundleError:
     """The error for arrays that were not written by `get_state`.
 
@@ -145,31 +216,52 @@ def _stored_ids(array: Any, where: str) -> Ids:
     return ids
 
 
-def _check_table(interactions: Any, where: str) -> None:
-    if not isinstance(interactions, pd.DataFrame):
+def _check_table(frame: Any, columns: Columns, where: str) -> None:
+    needed = [name for name in columns if name is not None]
+    if not isinstance(frame, pd.DataFrame):
         raise SchemaError(
-            f"{where}: interactions is a {type(interactions).__name__}. Give a pandas DataFrame with the columns "
-            f"{', '.join(COLUMNS)}, such as build_interactions(log, Interactions(), as_of=...) returns."
+            f"{where}: interactions is a {type(frame).__name__}. Give a pandas DataFrame with the columns "
+            f"{', '.join(needed)}, such as build_interactions(log, ItemWeights(), as_of=...) returns."
         )
-    columns = [str(column) for column in interactions.columns]
-    for column in COLUMNS:
-        if column not in interactions.columns:
+    found = [str(column) for column in frame.columns]
+    for column in needed:
+        if column not in frame.columns:
             raise SchemaError(
-                f"{where}: interactions has no column '{column}'.{did_you_mean(column, columns)} "
-                f"It needs {', '.join(COLUMNS)} and has {', '.join(columns) or 'none'}."
+                f"{where}: interactions has no column '{column}'.{did_you_mean(column, found)} "
+                f"It needs {', '.join(needed)} and has {', '.join(found) or 'none'}."
             )
-    if not len(interactions):
+    if not len(frame):
         raise DataError(f"{where}: interactions has no rows. Use a later as_of, a longer window or other weights.")
 
 
-def _checked_weights(column: pd.Series, where: str) -> Floats:
+def _checked_weights(frame: pd.DataFrame, name: str | None, where: str) -> Floats:
+    if name is None:
+        return np.ones(len(frame))
+    column = frame[name]
     if not pd.api.types.is_numeric_dtype(column.dtype):
-        raise SchemaError(f"{where}: weight is of type {column.dtype}. Use numbers of at least 0, such as 1.0.")
+        raise SchemaError(f"{where}: {name} is of type {column.dtype}. Use numbers of at least 0, such as 1.0.")
     weights: Floats = column.to_numpy(dtype=np.float64, na_value=np.nan)
     wrong = np.flatnonzero(~((weights >= 0) & (weights < MOST)))
     if len(wrong):
         raise DataError(
-            f"{where}: weight is {weights[wrong[0]]} in row {wrong[0]} ({len(wrong)} of {len(weights)} rows "
+            f"{where}: {name} is {weights[wrong[0]]} in row {wrong[0]} ({len(wrong)} of {len(weights)} rows "
             "are wrong). Use numbers of at least 0 and below 1e12, such as 1.0."
         )
     return weights
+
+
+def _checked_times(column: pd.Series, where: str) -> tuple[NDArray[Any], bool]:
+    """The times as sortable numbers, and whether they are dates (then in microseconds)."""
+    dated = pd.api.types.is_datetime64_any_dtype(column.dtype)
+    if not dated and (pd.api.types.is_bool_dtype(column.dtype) or not pd.api.types.is_numeric_dtype(column.dtype)):
+        raise SchemaError(f"{where}: times of type {column.dtype}. Use pd.to_datetime, or numbers in their order.")
+    wrong = np.flatnonzero(column.isna())
+    if len(wrong):
+        raise DataError(
+            f"{where}: {len(wrong)} of {len(column)} times are missing, first in row {wrong[0]}. Drop these rows."
+        )
+    if not dated:
+        return column.to_numpy(dtype=np.float64), False
+    if column.dt.tz is not None:
+        column = column.dt.tz_convert("UTC").dt.tz_localize(None)
+    return column.to_numpy().astype("datetime64[us]").astype(np.int64), True
