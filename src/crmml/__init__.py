@@ -67,6 +67,8 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "recommend.matrix": ("Interactions",),
     "recommend.popularity": ("Popularity",),
     "recommend.als": ("ALS",),
+    "insight.baskets": ("Baskets",),
+    "insight.rules": ("AssociationRules", "association_rules"),
     "bundle": ("Bundle",),
     "report.backtest": ("BacktestReport",),
     "report.early_warning": ("EarlyWarning",),

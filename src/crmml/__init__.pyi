@@ -84,6 +84,8 @@ from crmml.features.targets import (
 )
 from crmml.features.transactions import discrete_transactions as discrete_transactions, transactions as transactions
 from crmml.features.vectors import MeanVector as MeanVector
+from crmml.insight.baskets import Baskets as Baskets
+from crmml.insight.rules import AssociationRules as AssociationRules, association_rules as association_rules
 from crmml.jobs.backtest import backtest as backtest
 from crmml.jobs.early_warning import early_warning as early_warning
 from crmml.jobs.realised import realised as realised

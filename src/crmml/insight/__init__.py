@@ -1,0 +1,1 @@
+"""What happened, and what goes together: baskets and the rules in them."""
