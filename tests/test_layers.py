@@ -17,6 +17,7 @@ LAYERS = {
     "spec": 2,
     "data": 3,
     "metrics": 3,
+    "trees": 3,
     "features": 4,
     "models": 4,
     "recommend": 4,
@@ -31,7 +32,7 @@ LAYERS = {
 HOMES = {
     "duckdb": {"data"},
     "pyspark": {"data"},
-    "lightgbm": {"models"},
+    "lightgbm": {"trees"},
     "implicit": {"recommend"},
     "mlflow": {"jobs"},
 }
@@ -177,7 +178,7 @@ PLANTED = [
     ),
     ("from crmml import Churn", "crmml.report.pages", "imports crmml.Churn: say in which module it lives"),
     ("import duckdb", "crmml.features.plan", "features imports duckdb, whose home is data"),
-    ("from lightgbm import Booster", "crmml.bundle", "bundle imports lightgbm, whose home is models"),
+    ("from lightgbm import Booster", "crmml.bundle", "bundle imports lightgbm, whose home is trees"),
     (
         "def f():\n    import implicit.als",
         "crmml.models.value",

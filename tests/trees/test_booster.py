@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from crmml.models._platt import sigmoid
-from crmml.models._trees import TreeTrainer
+from crmml.trees.booster import TreeTrainer
 
 PARAMETERS: dict[str, Any] = {
     "objective": "binary",

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import crmml as cm
-from crmml.models import _model_text
-from crmml.models._model_text import problem_of
+from crmml.trees import text as text_module
+from crmml.trees.text import problem_of
 from tests.models.made import churners, fitted_models
 from tests.models.mutants import dies
 
@@ -146,7 +146,7 @@ def sizes_agree(module: ModuleType) -> None:
     ],
 )
 def test_mutants_die(check: Any, old: str, new: str, tmp_path: Path) -> None:
-    dies(check, _model_text, old, new, tmp_path)
+    dies(check, text_module, old, new, tmp_path)
 
 
 def test_a_changed_text_is_refused_or_harmless(text: str, tmp_path: Path) -> None:
