@@ -67,6 +67,10 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "recommend.matrix": ("Interactions",),
     "recommend.popularity": ("Popularity",),
     "recommend.als": ("ALS",),
+    "recommend.neighbors": (
+        "ItemKNN",
+        "UserKNN",
+    ),
     "insight.baskets": ("Baskets",),
     "insight.rules": ("AssociationRules", "association_rules"),
     "bundle": ("Bundle",),

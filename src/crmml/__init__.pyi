@@ -104,6 +104,7 @@ from crmml.models.segments import BehaviourSegmenter as BehaviourSegmenter, RFMS
 from crmml.models.value import LifetimeValueRegressor as LifetimeValueRegressor
 from crmml.recommend.als import ALS as ALS
 from crmml.recommend.matrix import Interactions as Interactions
+from crmml.recommend.neighbors import ItemKNN as ItemKNN, UserKNN as UserKNN
 from crmml.recommend.popularity import Popularity as Popularity
 from crmml.report.backtest import BacktestReport as BacktestReport
 from crmml.report.early_warning import EarlyWarning as EarlyWarning

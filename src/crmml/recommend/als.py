@@ -1,6 +1,6 @@
 """Matrix factorisation for implicit feedback by alternating least squares: the only home of `implicit`."""
 
-from math import ceil, isfinite, log2
+from math import ceil, log2
 from typing import Any
 
 import numpy as np
@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, csr_matrix
 from threadpoolctl import threadpool_limits
 
-from crmml.errors import ConfigError, DataError, MissingExtraError
+from crmml.errors import DataError, MissingExtraError
 from crmml.metrics.arrays import checked_count
 from crmml.recommend.base import Recommender
 from crmml.recommend.matrix import Interactions, checked_array
+from crmml.recommend.parameters import check_number, check_seed
 
 Factors = NDArray[np.float32]
 
@@ -66,15 +67,9 @@ class ALS(Recommender):
     def _check_parameters(self, where: str) -> None:
         checked_count(where, "factors", self.factors)
         checked_count(where, "iterations", self.iterations)
-        if not _is_number(self.regularization) or self.regularization < 0:
-            raise ConfigError(
-                f"{where}: regularization is {self.regularization!r}. Use a number of at least 0, such as 20.0."
-            )
-        if not _is_number(self.alpha) or self.alpha <= 0:
-            raise ConfigError(f"{where}: alpha is {self.alpha!r}. Use a number above 0, such as 20.0.")
-        seed = self.random_state
-        if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or seed < 0:
-            raise ConfigError(f"{where}: random_state is {seed!r}. Use a whole number of at least 0, such as 0.")
+        check_number(where, "regularization", self.regularization, such_as=20.0)
+        check_number(where, "alpha", self.alpha, such_as=20.0, above=True)
+        check_seed(where, self.random_state)
 
     def _learn(self, matrix: Interactions) -> None:
         customers, items = self._factorise(_confidence(matrix.weights, self.alpha))
@@ -165,7 +160,3 @@ def _confidence(weights: csr_array, alpha: float) -> csr_matrix:
         )
     positive.data = confidence.astype(np.float32)
     return positive
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and isfinite(float(value))
