@@ -47,9 +47,20 @@ class Given:
 
 
 def learned(
-    module: ModuleType, cutoffs: list[int], levels: list[float], *, n: int = 2_000, reach: int = 90, ages: Any = None
+    module: ModuleType,
+    cutoffs: list[int],
+    levels: list[float],
+    *,
+    n: int = 2_000,
+    reach: int = 90,
+    ages: Any = None,
+    chance: Any = None,
+    dated: bool = True,
 ) -> tuple[Calibration, Given]:
-    """The calibration of `n` customers at each cutoff (days from the first), whose true intercepts are `levels`."""
+    """The calibration of `n` customers at each cutoff (days from the first), whose true intercepts are `levels`.
+
+    `chance`: the intercept that a model without labels expects, of all cutoffs or of each.
+    """
     rng = np.random.default_rng(0)
     score = rng.normal(size=n * len(cutoffs))
     codes = np.repeat(np.arange(len(cutoffs)), n)
@@ -63,8 +74,9 @@ def learned(
         X,
         positive,
         groups=np.tile(np.arange(n), len(cutoffs)),
-        snapshots=Snapshots(times, codes, dated=True),
+        snapshots=Snapshots(times, codes, dated=dated),
         ages=None if ages is None else np.array(ages, dtype=float)[codes],
+        chance=None if chance is None else sigmoid(score + np.broadcast_to(chance, len(cutoffs))[codes]),
         reach=reach * DAY,
         n_jobs=1,
         seed=0,
@@ -117,6 +129,20 @@ def a_young_log_says_nothing_of_the_season(module: ModuleType) -> None:
     assert found.levels == pytest.approx([0.0, 1.0, 0.5], abs=CLOSE)
 
 
+def a_level_without_a_season_leans_half_way(module: ModuleType) -> None:
+    # The scores lie evenly around 0: log odds of -m and of +m have their middle at an intercept of 0.
+    found, _ = learned(module, [0, 100], [-0.3, -0.3], chance=0.3)
+    assert found.intercept == pytest.approx(0.0, abs=CLOSE / 2)
+    # The latest cutoff counts, not the earlier one: -.6 and 0 have their middle at -.3.
+    found, _ = learned(module, [0, 100], [0.6, -0.6], chance=[1.2, 0.0])
+    assert found.intercept == pytest.approx(-0.3, abs=CLOSE)
+
+
+def another_event_moves_no_level(module: ModuleType) -> None:
+    # The mean of sigmoid(score + 1) is .70: its odds are 2.3, those of sigmoid(score - 1) 1 / 2.3.
+    assert learned(module, [0, 100], [-1.0, -1.0], chance=1.0)[0].intercept == pytest.approx(-1.0, abs=CLOSE)
+
+
 @pytest.mark.parametrize(
     ("check", "old", "new"),
     [
@@ -136,6 +162,10 @@ def a_young_log_says_nothing_of_the_season(module: ModuleType) -> None:
         (a_row_has_the_level_of_the_year_before, "self.times, _NEAR)", "self.times, 2 * _NEAR)"),
         (a_row_has_the_level_of_the_year_before, "np.where(known, self.levels", "np.where(known, -self.levels"),
         (a_young_log_says_nothing_of_the_season, "_HORIZONS_BEFORE = 2", "_HORIZONS_BEFORE = 1"),
+        (a_level_without_a_season_leans_half_way, "*_CERTAIN))) / 2.0", "*_CERTAIN))) / 1.0"),
+        (a_level_without_a_season_leans_half_way, "rows[latest])", "rows)"),
+        (a_level_without_a_season_leans_half_way, "scaled + intercept).mean()", "scaled).mean()"),
+        (another_event_moves_no_level, "_SAME_EVENT = 2.0", "_SAME_EVENT = 20.0"),
     ],
     ids=[
         "seen rows",
@@ -146,6 +176,10 @@ def a_young_log_says_nothing_of_the_season(module: ModuleType) -> None:
         "half a season off",
         "turned season",
         "young log",
+        "all the way",
+        "chance of all rows",
+        "level of the scores",
+        "another event",
     ],
 )
 def test_mutants_die(check: Any, old: str, new: str, tmp_path: Path) -> None:
@@ -162,6 +196,14 @@ def test_several_small_cutoffs_are_latest_together() -> None:
     # 600 rows each: the last two make 1,200, at the levels 1 and 2.
     found, _ = learned(_calibration, [0, 30, 60], [-3.0, 1.0, 2.0], n=600)
     assert 1.0 < found.intercept < 2.0
+
+
+def test_without_cutoffs_labels_are_not_old_and_seasons_lean_on_nothing() -> None:
+    # Both levels are -.3; only the first has no labels of a year before to go by.
+    undated, _ = learned(_calibration, [0, 100], [-0.3, -0.3], chance=0.3, dated=False)
+    assert undated.intercept == pytest.approx(-0.3, abs=CLOSE)
+    seasons, _ = learned(_calibration, [0, 90, 180, 270], [-0.3] * 4, chance=0.3)
+    assert seasons.levels == pytest.approx([-0.3] * 4, abs=CLOSE)
 
 
 def test_a_short_span_with_its_horizon_may_be_a_year() -> None:

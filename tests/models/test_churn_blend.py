@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import crmml as cm
 from crmml.metrics import auc, calibration_error
+from crmml.models._blend import Silence
 
 TRUTH = cm.BGNBD.from_parameters({"r": 0.8, "alpha": 40.0, "a": 0.8, "b": 2.5})
 HORIZON = 60.0
@@ -46,6 +47,18 @@ def fitted() -> tuple[cm.ChurnClassifier, pd.DataFrame, pd.Series]:
     """A model of 2 x 2,000 customers or so, and others. Not to be changed."""
     model = cm.ChurnClassifier(num_iterations=60, horizon="60d").fit(*customers(3_500, seed=1))
     return model, *customers(4_000, seed=2, cutoffs=1)
+
+
+def test_the_chance_of_a_purchase_and_of_none_add_up_to_1() -> None:
+    model, X, y = fitted()
+    assert model._blend.silence is not None
+    columns = model._blend.silence.columns
+    table, positive, latest = X.to_numpy(), y.to_numpy() == 1, np.full(len(X), True)
+    silent, buying = (Silence.learn(table, label, latest, columns, HORIZON) for label in (positive, ~positive))
+    assert silent is not None
+    assert buying is not None
+    assert silent.chance(table) + buying.chance(table) == pytest.approx(np.ones(len(X)))
+    assert auc(y, silent.chance(table)) > 0.7
 
 
 def test_the_known_process_is_found_and_used() -> None:

@@ -57,6 +57,11 @@ class Silence:
         """The probability of a purchase within the days, shape (rows,)."""
         return self.buyers.p_buys(read_history(X, self.columns), self.days)
 
+    def chance(self, X: Floats) -> Floats:
+        """The probability of the positive label by BG/NBD alone, which has seen no label, shape (rows,)."""
+        p_buys = self.p_buys(X)
+        return p_buys if self.slope < 0 else 1.0 - p_buys
+
     def raw(self, X: Floats) -> Floats:
         """Log odds of the positive label, shape (rows,)."""
         p = self.p_buys(X)

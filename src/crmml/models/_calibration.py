@@ -1,4 +1,4 @@
-"""From raw scores to probabilities: at the level of the latest customers, or of the season."""
+"""From raw scores to probabilities: at the level of the season, or half way from the latest labels to BG/NBD's."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from crmml.data.time import DAY
 from crmml.models._base import Bools, Floats, Ints, State
 from crmml.models._blend import BlendTrainer
 from crmml.models._folds import N_FOLDS, assign_folds, held_out
-from crmml.models._platt import base_rate, fit_level, fit_platt, sigmoid
+from crmml.models._platt import base_rate, fit_level, fit_platt, level_at, log_odds, sigmoid
 from crmml.models._snapshots import YEAR, Snapshots, year_before
 from crmml.models._state import StateReader
 
@@ -18,6 +18,10 @@ _NEAR = 20 * DAY
 _LATEST_ROWS = 1_000
 # A young log has seen too little of its customers to tell the season from that: as many horizons must lie before.
 _HORIZONS_BEFORE = 2
+# Nothing is surer than this.
+_CERTAIN = (1e-6, 1.0 - 1e-6)
+# Odds that are further apart than this factor are those of two different events.
+_SAME_EVENT = 2.0
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,7 @@ class Calibrator:
         groups: The customer of each row; None where every row is one.
         snapshots: The cutoffs of the rows.
         ages: Days since each customer's first purchase, shape (rows,); None where that is not known.
+        chance: Of the positive label, by a model that has seen no label, shape (rows,); None where there is none.
         reach: How far the labels look ahead, in microseconds; 0 where that is not known.
         n_jobs, seed: As of the classifier.
     """
@@ -89,12 +94,14 @@ class Calibrator:
         groups: Ints | None,
         snapshots: Snapshots,
         ages: Floats | None,
+        chance: Floats | None,
         reach: int,
         n_jobs: int,
         seed: int,
     ) -> None:
         self._trainer, self._X, self._positive = trainer, X, positive
         self._groups, self._snapshots, self._ages, self._reach = groups, snapshots, ages, reach
+        self._chance = chance
         self._n_jobs, self._seed = n_jobs, seed
 
     def learn(self) -> Calibration:
@@ -108,9 +115,25 @@ class Calibrator:
         latest = codes >= self._first_of_the_latest(codes)
         if 0 < latest.sum() < len(rows):
             intercept = fit_level(slope * raw[latest], positive[latest])
+        if self._leans() and latest.any():
+            intercept = self._half_way(slope * raw[latest], intercept, rows[latest])
         known = [code for code in self._seasons() if (codes == code).any()]
         levels = [fit_level(slope * raw[codes == code], positive[codes == code]) for code in known]
         return Calibration(slope, intercept, self._snapshots.times[known], np.array(levels))
+
+    def _leans(self) -> bool:
+        """Whether there is a chance that means the same event as the labels, which are of another season."""
+        if self._chance is None or not self._snapshots.dated:
+            return False
+        share, expected = float(self._positive.mean()), float(self._chance.mean())
+        return 0.0 < expected < 1.0 and abs(log_odds(share) - log_odds(expected)) <= np.log(_SAME_EVENT)
+
+    def _half_way(self, scaled: Floats, intercept: float, rows: Ints) -> float:
+        """From the level of labels that are a horizon old to that of a model without seasons, in log odds."""
+        assert self._chance is not None  # noqa: S101 (asked before)
+        labelled, expected = float(sigmoid(scaled + intercept).mean()), float(self._chance[rows].mean())
+        middle = (log_odds(labelled) + log_odds(np.clip(expected, *_CERTAIN))) / 2.0
+        return level_at(scaled, float(sigmoid(np.array(middle))))
 
     def _first_of_the_latest(self, codes: Ints) -> int:
         """The cutoff from which on there are rows enough for a level; the first where there are not."""

@@ -99,8 +99,8 @@ class OffsetDesign:
         levels = np.where(np.isfinite(totals), totals / np.maximum(sums, 1e-300), self.level)
         return expected * levels[snapshots.codes]
 
-    def outlook(self, table: ValueTable, base: Floats, times: Ints, days: float) -> Outlook:
-        """What is expected within so many days from the cutoffs `times`."""
+    def outlook(self, table: ValueTable, base: Floats, times: Ints, days: float, beyond_by: float = 1.0) -> Outlook:
+        """What is expected within so many days from the cutoffs `times`; after the labels' `beyond_by` times that."""
         trained = with_newcomers(table, self.buyers, self.days, self.scales, self.newcomers)
         season = self.season.of(times)
         if days == self.days:
@@ -109,7 +109,22 @@ class OffsetDesign:
         # As BG/NBD goes on, or ends earlier; the season is known of the trained horizon only.
         within = np.minimum(other.btyd / trained.btyd, 1.0)
         beyond = np.maximum(other.btyd / trained.btyd - 1.0, 0.0)
-        return Outlook(base * (season * within + beyond), other.p_buys, other.orders)
+        return Outlook(base * (season * within + beyond_by * beyond), other.p_buys, other.orders)
+
+    def interval(
+        self, rows: Floats, base: Floats, snapshots: Snapshots, days: float, coverage: float
+    ) -> tuple[Floats, Floats]:
+        """Lowest and highest spend within so many days with the probability `coverage` between them, (rows,) each.
+
+        No label says how far the total may be off after their horizon: there, each limit moves outwards by the factor
+        by which a total of the training snapshots was off the most.
+        """
+        off = self.season.extremes() if days > self.days else (1.0,)
+        table, times = ValueTable(rows, self.columns), snapshots.times[snapshots.codes]
+        outlooks = [self.outlook(table, base, times, days, by) for by in off]
+        low, _ = self.calibration.interval(base, outlooks[0], coverage)
+        _, high = self.calibration.interval(base, outlooks[-1], coverage)
+        return low, high
 
     # How it is learned --------------------------------------------------------------------------------------
 

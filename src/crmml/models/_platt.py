@@ -18,10 +18,18 @@ def sigmoid(x: Floats) -> Floats:
     return np.where(x >= 0, 1.0, small) / (1.0 + small)
 
 
+def log_odds(share: float) -> float:
+    """log(share / (1 - share)).
+
+    >>> log_odds(0.5)
+    0.0
+    """
+    return float(np.log(share / (1.0 - share)))
+
+
 def base_rate(positive: Bools) -> tuple[float, float]:
     """(0, log odds of the share of positives): everybody gets the base rate."""
-    share = float(np.mean(positive))
-    return 0.0, float(np.log(share / (1.0 - share)))
+    return 0.0, log_odds(float(np.mean(positive)))
 
 
 def fit_platt(raw: Floats, positive: Bools) -> tuple[float, float]:
@@ -57,13 +65,22 @@ def fit_line(raw: Floats, positive: Bools) -> tuple[float, float]:
 def fit_level(scaled: Floats, positive: Bools) -> float:
     """The intercept with which p = sigmoid(scaled + intercept) are as many as the positives, on smoothed labels.
 
-    By halving an interval, since the mean of p rises with the intercept.
-
     >>> level = fit_level(np.zeros(8), np.arange(8) < 4)
     >>> abs(level) < 1e-9
     True
     """
-    wanted = float(_smoothed(positive).mean())
+    return level_at(scaled, float(_smoothed(positive).mean()))
+
+
+def level_at(scaled: Floats, wanted: float) -> float:
+    """The intercept with which the mean of p = sigmoid(scaled + intercept) is the share `wanted`.
+
+    By halving an interval, since the mean of p rises with the intercept.
+
+    >>> level = level_at(np.zeros(8), 0.75)  # the log odds of three quarters are log(3)
+    >>> abs(level - np.log(3.0)) < 1e-9
+    True
+    """
     low, high = -40.0 - float(scaled.max()), 40.0 - float(scaled.min())
     for _ in range(_STEPS):
         middle = (low + high) / 2.0

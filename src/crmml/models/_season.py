@@ -46,6 +46,14 @@ class Season:
         nearest, near = year_before(times, self.times, _NEAR)
         return np.where(near, self.factors[nearest], 1.0)
 
+    def extremes(self) -> tuple[float, float]:
+        """The lowest and the highest factor that was seen, with 1 between them.
+
+        >>> Season(np.array([0, 60]) * DAY, np.array([1.2, 1.1])).extremes()
+        (1.0, 1.2)
+        """
+        return float(self.factors.min(initial=1.0)), float(self.factors.max(initial=1.0))
+
     def state(self) -> State:
         """The factors as arrays."""
         return {"season_times": self.times, "season_factors": self.factors}

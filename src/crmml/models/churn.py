@@ -48,11 +48,13 @@ class ChurnClassifier(ClassifierMixin, TableEstimator):  # type: ignore[misc]  #
     class has a single row or customer), or where the out-of-fold scores rank no better than chance, everybody gets the
     base rate: `slope_` is then 0.
 
-    **The level.** Where `X` has an index level `as_of` with several cutoffs, the intercept is that of the latest ones
-    (with 1,000 out-of-fold rows or more): with it, the expected positives there are as many as the actual ones. Where
-    the cutoffs span a year, each also has an intercept of its own, learned alike: a row that is scored 345 to 385 days
-    after such a cutoff gets that one, of its season. A cutoff in the first two horizons of a log says nothing of the
-    season: its customers only look new.
+    **The level.** Where `X` has an index level `as_of`, the intercept is that of the latest cutoffs (with 1,000
+    out-of-fold rows or more): with it, the expected positives there are as many as the actual ones. Those labels are a
+    horizon old and of another season, while BG/NBD, which has seen no label, knows no season. Where both speak of the
+    same event (their odds over all rows differ by a factor of 2 at most), the level is half way between theirs, in
+    log odds. Where the cutoffs span a year, each also has an intercept of its own, learned from its labels alone: a
+    row that is scored 345 to 385 days after such a cutoff gets that one, of its season. A cutoff in the first two
+    horizons of a log says nothing of the season: its customers only look new.
 
     Missing values (NaN) are allowed. The same data and parameters give the same model, whatever `n_jobs`.
 
@@ -156,6 +158,7 @@ class ChurnClassifier(ClassifierMixin, TableEstimator):  # type: ignore[misc]  #
             days=None if self.horizon is None else reach / DAY,
             cutoffs=snapshots.codes,
         )
+        blend = trainer.train()
         calibrator = Calibrator(
             trainer,
             X,
@@ -163,15 +166,14 @@ class ChurnClassifier(ClassifierMixin, TableEstimator):  # type: ignore[misc]  #
             groups=groups,
             snapshots=snapshots,
             ages=None if history is None else X[:, history.tenure],
+            chance=None if blend.silence is None else blend.silence.chance(X),
             reach=reach,
             n_jobs=self.n_jobs,
             seed=self.random_state,
         )
-        calibration = calibrator.learn()
-        self._blend = trainer.train()
+        self._blend, self._calibration = blend, calibrator.learn()
         latest = X[snapshots.latest]
         self._population = Population.learn(self._blend, latest, self._blend.raw(latest, self.n_jobs), positive)
-        self._calibration = calibration
         self.classes_ = classes
         return self
 

@@ -191,14 +191,14 @@ class LifetimeValueRegressor(RegressorMixin, TableEstimator):  # type: ignore[mi
     def predict_interval(self, X: Any, coverage: float = 0.9, *, horizon: str | None = None) -> tuple[Floats, Floats]:
         """Between which values the spend of a customer will lie, with probability `coverage`.
 
-        Conformal, apart by bins of the prediction (ten from 500 rows on), so that the top decile is
-        covered as well as the whole. The expected spend always lies inside. Where the training rows are
-        too few for the coverage (below 9 for 0.9), `hi` is infinite: they cannot tell.
+        Conformal, apart by bins of the prediction (ten from 500 rows on), so that the top decile is covered as well as
+        the whole. The expected spend always lies inside. Where the training rows are too few for the coverage (below 9
+        for 0.9), `hi` is infinite: they cannot tell.
 
         Args:
             X: As for `predict`.
             coverage: Between 0 and 1.
-            horizon: As for `predict`; limits of another horizon than that of the labels are not checked by any label.
+            horizon: As for `predict`; the limits of a longer one are wider, by how far past totals were off.
 
         Returns:
             (lo, hi) in the unit of `y`, shape (rows,) each, 0 <= lo <= predict(X) <= hi.
@@ -213,10 +213,10 @@ class LifetimeValueRegressor(RegressorMixin, TableEstimator):  # type: ignore[mi
                 "and below 1. Use coverage=0.9."
             )
         rows = self._check_rows("predict_interval", X)
-        days = self._days("predict_interval", horizon)
-        base, outlook, discount = self._outlook(rows, snapshots_of(X, len(rows)), days)
-        if self._offset is not None:
-            low, high = self._offset.calibration.interval(base, outlook, float(coverage))
+        days, snapshots = self._days("predict_interval", horizon), snapshots_of(X, len(rows))
+        base, outlook, discount = self._outlook(rows, snapshots, days)
+        if self._offset is not None and days is not None:
+            low, high = self._offset.interval(rows, base, snapshots, days, float(coverage))
         else:
             assert self._plain is not None  # noqa: S101 (one of both is there)
             low, high = self._plain.intervals.interval(outlook.mean, float(coverage))
