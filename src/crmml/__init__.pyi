@@ -88,6 +88,7 @@ from crmml.insight.baskets import Baskets as Baskets
 from crmml.insight.rules import AssociationRules as AssociationRules, association_rules as association_rules
 from crmml.jobs.backtest import backtest as backtest
 from crmml.jobs.early_warning import early_warning as early_warning
+from crmml.jobs.evaluate import evaluate_recommenders as evaluate_recommenders
 from crmml.jobs.realised import realised as realised
 from crmml.jobs.score import score as score
 from crmml.jobs.select import select_features as select_features
@@ -106,9 +107,12 @@ from crmml.recommend.als import ALS as ALS
 from crmml.recommend.matrix import Interactions as Interactions
 from crmml.recommend.neighbors import ItemKNN as ItemKNN, UserKNN as UserKNN
 from crmml.recommend.popularity import Popularity as Popularity
+from crmml.recommend.spectral import SpectralFilter as SpectralFilter
+from crmml.recommend.splits import Split as Split
 from crmml.report.backtest import BacktestReport as BacktestReport
 from crmml.report.early_warning import EarlyWarning as EarlyWarning
 from crmml.report.lifetimes import frequency_recency_figure as frequency_recency_figure
+from crmml.report.recommendations import RecommendationReport as RecommendationReport
 from crmml.report.selection import Selection as Selection
 from crmml.spec import dump_yaml as dump_yaml, from_data as from_data, load_config as load_config, to_data as to_data
 from crmml.yaml_text import load_yaml as load_yaml

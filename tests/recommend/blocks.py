@@ -47,7 +47,8 @@ def defined_recommenders() -> set[str]:
     package = import_module("crmml.recommend")
     for module in iter_modules(package.__path__):
         import_module(f"crmml.recommend.{module.name}")
-    return {kind.__name__ for kind in _subclasses(Recommender) if kind.__module__.startswith("crmml.")}
+    found = {kind.__name__ for kind in _subclasses(Recommender) if kind.__module__.startswith("crmml.")}
+    return found - {"FactorRecommender"}  # a base that learns nothing
 
 
 def _subclasses(kind: type) -> set[type]:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
 from crmml.errors import BundleError, ConfigError, DataError, MissingExtraError
-from crmml.recommend.als import ALS, on_grid
+from crmml.recommend.als import ALS
+from crmml.recommend.factors import on_grid
 from tests.recommend.blocks import missing, two_blocks
 
 

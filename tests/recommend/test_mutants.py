@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from crmml.errors import DataError, SchemaError
-from crmml.recommend import als, base, ids, matrix, top
+from crmml.recommend import als, base, factors, ids, matrix, top
 from tests.models.mutants import dies
 from tests.recommend.blocks import two_blocks
 
@@ -125,8 +125,8 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Check]] = {
         als, "confidence = 1 + alpha * positive.data", "confidence = alpha * positive.data",
         an_absence_says_one_and_a_weight_adds_to_it,
     ),
-    "als: factors off the grid": (
-        als, "return (np.round(factors / step) * step).astype(np.float32)", "return factors", products_are_exact,
+    "factors off the grid": (
+        factors, "return (np.round(factors / step) * step).astype(np.float32)", "return factors", products_are_exact,
     ),
     "matrix: only the last row of a pair counts": (
         matrix, "np.add.reduceat(weights, first)", "weights[first]", rows_of_a_pair_add_up,

@@ -1,23 +1,17 @@
 """Matrix factorisation for implicit feedback by alternating least squares: the only home of `implicit`."""
 
-from math import ceil, log2
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array, csr_matrix
 from threadpoolctl import threadpool_limits
 
 from crmml.errors import DataError, MissingExtraError
 from crmml.metrics.arrays import checked_count
-from crmml.recommend.base import Recommender
-from crmml.recommend.matrix import Interactions, checked_array
+from crmml.recommend.factors import FactorRecommender, Factors, on_grid
+from crmml.recommend.matrix import Interactions
 from crmml.recommend.parameters import check_number, check_seed
 
-Factors = NDArray[np.float32]
 
-
-class ALS(Recommender):
+class ALS(FactorRecommender):
     """Alternating least squares on implicit feedback; needs the package `implicit` to fit, not to recommend.
 
     Customers and items get vectors x, y of length `factors` that minimise
@@ -46,9 +40,6 @@ class ALS(Recommender):
     ['pot']
     """
 
-    customer_factors_: Factors
-    item_factors_: Factors
-
     def __init__(
         self,
         factors: int = 64,
@@ -70,6 +61,9 @@ class ALS(Recommender):
         check_number(where, "regularization", self.regularization, such_as=20.0)
         check_number(where, "alpha", self.alpha, such_as=20.0, above=True)
         check_seed(where, self.random_state)
+
+    def _width(self, matrix: Interactions) -> int:
+        return int(self.factors)
 
     def _learn(self, matrix: Interactions) -> None:
         customers, items = self._factorise(_confidence(matrix.weights, self.alpha))
@@ -96,52 +90,6 @@ class ALS(Recommender):
             except ModelFitError as problem:
                 raise DataError(f"ALS.fit: {problem}. Use a larger regularization or smaller weights.") from None
         return model.user_factors, model.item_factors
-
-    def _scores(self, customers: NDArray[np.int64]) -> NDArray[np.float64]:
-        return np.asarray(
-            self.customer_factors_[customers].astype(np.float64) @ self.item_factors_.T.astype(np.float64)
-        )
-
-    def _likeness(self, items: NDArray[np.int64]) -> NDArray[np.float64]:
-        factors = self.item_factors_.astype(np.float64)
-        length = np.sqrt((factors**2).sum(axis=1))
-        length[length == 0] = 1  # an item that was only ever seen with weight 0 is like nothing: cosine 0
-        return np.asarray(factors[items] @ factors.T / (length[items, None] * length))
-
-    def _array_names(self) -> tuple[str, ...]:
-        return ("customer_factors", "item_factors")
-
-    def _get_arrays(self) -> dict[str, NDArray[Any]]:
-        return {"customer_factors": self.customer_factors_, "item_factors": self.item_factors_}
-
-    def _set_arrays(self, state: dict[str, Any], matrix: Interactions, where: str) -> None:
-        rows = {"customer_factors": len(matrix.customer_ids), "item_factors": len(matrix.item_ids)}
-        customers, items = (
-            checked_array(state[name], "f", (rows[name], self.factors), f"{where}: {name}")
-            for name in self._array_names()
-        )
-        self.customer_factors_, self.item_factors_ = customers, items
-
-
-def on_grid(factors: Factors) -> Factors:
-    """The factors rounded to multiples of a power of two so coarse that every scalar product is exact in float64.
-
-    A product of two such matrices has no rounding at all: the scores are the same for one customer or a
-    thousand at a time, and for any BLAS, any number of threads. The step is at most the largest factor times
-    2^-21 for up to 2,048 factors.
-
-    factors: shape (rows, length), float32.
-
-    >>> on_grid(np.array([[1 / 3, 1.0]], dtype=np.float32)).tolist()
-    [[0.3333333730697632, 1.0]]
-    """
-    largest = float(np.abs(factors).max())
-    if largest == 0:
-        return factors
-    # Integers of up to 2^bits: their products summed over the length stay below 2^53, and 2^23 fits float32.
-    bits = min(23, (53 - ceil(log2(factors.shape[1]))) // 2)
-    step = 2.0 ** (ceil(log2(largest)) - bits)
-    return (np.round(factors / step) * step).astype(np.float32)
 
 
 def _confidence(weights: csr_array, alpha: float) -> csr_matrix:

@@ -1,0 +1,71 @@
+"""Recommenders whose score is a scalar product: a vector for every customer, a vector for every item."""
+
+from math import ceil, log2
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crmml.recommend.base import Recommender
+from crmml.recommend.matrix import Interactions, checked_array
+
+Factors = NDArray[np.float32]
+
+
+class FactorRecommender(Recommender):
+    """Base of the recommenders with `customer_factors_` (customers, n) and `item_factors_` (items, n), on a grid.
+
+    A subclass has `_learn`, which sets both through `on_grid`, and `_width`.
+    """
+
+    customer_factors_: Factors
+    item_factors_: Factors
+
+    def _width(self, matrix: Interactions) -> int:
+        """The length of the vectors."""
+        raise NotImplementedError
+
+    def _scores(self, customers: NDArray[np.int64]) -> NDArray[np.float64]:
+        some = self.customer_factors_[customers].astype(np.float64)
+        return np.asarray(some @ self.item_factors_.T.astype(np.float64))
+
+    def _likeness(self, items: NDArray[np.int64]) -> NDArray[np.float64]:
+        factors = self.item_factors_.astype(np.float64)
+        length = np.sqrt((factors**2).sum(axis=1))
+        length[length == 0] = 1  # an item that was only ever seen with weight 0 is like nothing: cosine 0
+        return np.asarray(factors[items] @ factors.T / (length[items, None] * length))
+
+    def _array_names(self) -> tuple[str, ...]:
+        return ("customer_factors", "item_factors")
+
+    def _get_arrays(self) -> dict[str, NDArray[Any]]:
+        return {"customer_factors": self.customer_factors_, "item_factors": self.item_factors_}
+
+    def _set_arrays(self, state: dict[str, Any], matrix: Interactions, where: str) -> None:
+        rows = {"customer_factors": len(matrix.customer_ids), "item_factors": len(matrix.item_ids)}
+        customers, items = (
+            checked_array(state[name], "f", (rows[name], self._width(matrix)), f"{where}: {name}")
+            for name in self._array_names()
+        )
+        self.customer_factors_, self.item_factors_ = customers, items
+
+
+def on_grid(factors: Factors) -> Factors:
+    """The factors rounded to multiples of a power of two so coarse that every scalar product is exact in float64.
+
+    A product of two such matrices has no rounding at all: the scores are the same for one customer or a
+    thousand at a time, and for any BLAS, any number of threads. The step is at most the largest factor times
+    2^-21 for up to 2,048 factors.
+
+    factors: shape (rows, length), float32.
+
+    >>> on_grid(np.array([[1 / 3, 1.0]], dtype=np.float32)).tolist()
+    [[0.3333333730697632, 1.0]]
+    """
+    largest = float(np.abs(factors).max())
+    if largest == 0:
+        return factors
+    # Integers of up to 2^bits: their products summed over the length stay below 2^53, and 2^23 fits float32.
+    bits = min(23, (53 - ceil(log2(factors.shape[1]))) // 2)
+    step = 2.0 ** (ceil(log2(largest)) - bits)
+    return (np.round(factors / step) * step).astype(np.float32)
