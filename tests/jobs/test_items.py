@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import crmml as cm
-from crmml.jobs.items import list_metrics, new_items
+from crmml.jobs.items import metrics_of_lists, new_items
 from crmml.metrics import hit_rate_at_k, ndcg_at_k, recall_at_k
 from tests.jobs.small import day
 
@@ -103,8 +103,8 @@ def test_new_means_not_in_the_history() -> None:
 def test_only_the_first_k_places_count() -> None:
     relevant = pd.DataFrame({"customer_id": [1], "item_id": ["a"]})
     lists = pd.DataFrame({"customer_id": [1, 1], "item_id": ["x", "a"], "rank": [1, 2]})
-    assert list_metrics(relevant, lists, k=1)["recall_at_1"].tolist() == [0]
-    assert list_metrics(relevant, lists, k=2)["recall_at_2"].tolist() == [1]
+    assert metrics_of_lists(relevant, lists, k=1)["recall_at_1"].tolist() == [0]
+    assert metrics_of_lists(relevant, lists, k=2)["recall_at_2"].tolist() == [1]
 
 
 @st.composite
@@ -128,7 +128,7 @@ def test_means_over_customers_are_the_metrics(made: tuple[dict[int, set[int]], d
         [(who, item, place) for who, items in lists.items() for place, item in enumerate(items, start=1)],
         columns=["customer_id", "item_id", "rank"],
     )
-    means = list_metrics(relevant, ranked, k).mean()
+    means = metrics_of_lists(relevant, ranked, k).mean()
     assert means[f"ndcg_at_{k}"] == pytest.approx(ndcg_at_k(actual, lists, k))
     assert means[f"recall_at_{k}"] == pytest.approx(recall_at_k(actual, lists, k))
     assert means[f"hit_rate_at_{k}"] == pytest.approx(hit_rate_at_k(actual, lists, k))

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score
 
 from crmml.errors import ConfigError, DataError
-from crmml.metrics import average_precision_at_k, hit_rate_at_k, ndcg_at_k, recall_at_k
+from crmml.metrics import average_precision_at_k, hit_rate_at_k, ndcg_at_k, recall_at_k, reciprocal_rank_at_k
 
 Metric = Callable[..., float]
 Rows = list[tuple[set[int], list[int]]]
-METRICS: list[Metric] = [recall_at_k, ndcg_at_k, hit_rate_at_k, average_precision_at_k]
+METRICS: list[Metric] = [recall_at_k, ndcg_at_k, hit_rate_at_k, average_precision_at_k, reciprocal_rank_at_k]
 items = st.integers(0, 8)
 lists = st.lists(items, unique=True, max_size=9)
 customers = st.lists(st.tuples(st.sets(items, min_size=1), lists), min_size=1, max_size=5)
@@ -73,7 +73,7 @@ class TestLaws:
         for metric in METRICS:
             assert 0 <= metric(actual, ranked, k) <= metric(actual, perfect, k) + 1e-12
             assert metric(actual, [[] for _ in actual], k) == 0
-        for metric in (ndcg_at_k, hit_rate_at_k, average_precision_at_k):
+        for metric in (ndcg_at_k, hit_rate_at_k, average_precision_at_k, reciprocal_rank_at_k):
             assert metric(actual, perfect, k) == pytest.approx(1)
 
     @given(customers, ks)

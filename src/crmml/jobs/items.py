@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
@@ -13,6 +12,7 @@ from crmml.features.interactions import ItemWeights, build_interactions, build_n
 from crmml.features.targets import NextItems
 from crmml.jobs.holdout import Holdout
 from crmml.jobs.parts import progress_bar
+from crmml.metrics import list_metrics
 from crmml.recommend.popularity import Popularity
 from crmml.report.backtest import Skipped
 from crmml.report.measures import holdout_table, measures_of
@@ -79,7 +79,7 @@ def _measure(
     rows = []
     for (name, kind), recommender in fitted.items():
         lists = recommender.recommend(customers, k=k)
-        found = list_metrics(relevant, lists, k).reset_index()
+        found = metrics_of_lists(relevant, lists, k).reset_index()
         rows.append(found.assign(as_of=as_of, contender=name, kind=kind))
     scores = pd.concat(rows, ignore_index=True)
     names = ["as_of", "contender", "kind", "customer_id", "y"]
@@ -102,31 +102,15 @@ def new_items(relevant: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
     return marked.loc[marked["_merge"] == "left_only", PAIR].reset_index(drop=True)
 
 
-def list_metrics(relevant: pd.DataFrame, lists: pd.DataFrame, k: int) -> pd.DataFrame:
-    """NDCG, recall and hit rate at k of every customer with relevant items: what the metrics' means are made of.
+def metrics_of_lists(relevant: pd.DataFrame, lists: pd.DataFrame, k: int) -> pd.DataFrame:
+    """The metrics that a backtest shows, by customer, and `y`, the number of relevant items.
 
-    relevant: distinct pairs `customer_id`, `item_id`; lists: `customer_id`, `item_id`, `rank` (from 1).
-    Returns one row per customer of `relevant`, with `y` (number of relevant items) and one column per metric;
-    a customer without a list has found nothing. Definitions as in `crmml.metrics`.
-
-    >>> import pandas as pd
     >>> relevant = pd.DataFrame({"customer_id": [1, 1], "item_id": ["a", "b"]})
     >>> lists = pd.DataFrame({"customer_id": [1, 1], "item_id": ["x", "b"], "rank": [1, 2]})
-    >>> list_metrics(relevant, lists, k=2)["recall_at_2"].tolist()
-    [0.5]
+    >>> list(metrics_of_lists(relevant, lists, k=2).columns)
+    ['y', 'ndcg_at_2', 'recall_at_2', 'hit_rate_at_2']
     """
-    count = relevant.groupby("customer_id", sort=True).size()
-    hits = lists[lists["rank"] <= k].merge(relevant[PAIR], on=PAIR)
-    gain = 1 / np.log2(hits["rank"].to_numpy(np.float64) + 1)
-    by_customer = hits.assign(gain=gain).groupby("customer_id")["gain"]
-    found = by_customer.size().reindex(count.index, fill_value=0)
-    gained = by_customer.sum().reindex(count.index, fill_value=0.0)
-    ideal = np.cumsum(1 / np.log2(np.arange(2, k + 2)))
-    return pd.DataFrame(
-        {
-            "y": count,
-            f"ndcg_at_{k}": gained / ideal[np.minimum(count.to_numpy(), k) - 1],
-            f"recall_at_{k}": found / count,
-            f"hit_rate_at_{k}": (found > 0).astype(np.float64),
-        }
+    found = list_metrics(relevant, lists, k).rename(columns={"relevant": "y"})
+    return found[["y", "ndcg", "recall", "hit_rate"]].rename(
+        columns=lambda name: name if name == "y" else f"{name}_at_{k}"
     )

@@ -20,8 +20,16 @@ from crmml.metrics.classification import (
     pr_auc,
 )
 from crmml.metrics.intervals import coverage, winkler
+from crmml.metrics.lists import (
+    catalogue_coverage,
+    intra_list_diversity,
+    list_metrics,
+    new_item_share,
+    novelty,
+    popularity_lift,
+)
 from crmml.metrics.profit import profit_curve
-from crmml.metrics.ranking import average_precision_at_k, hit_rate_at_k, ndcg_at_k, recall_at_k
+from crmml.metrics.ranking import average_precision_at_k, hit_rate_at_k, ndcg_at_k, recall_at_k, reciprocal_rank_at_k
 from crmml.metrics.value import decile_table, mae, normalised_gini, spearman, total_error
 
 __all__ = [
@@ -30,17 +38,24 @@ __all__ = [
     "brier",
     "calibration_error",
     "calibration_table",
+    "catalogue_coverage",
     "coverage",
     "decile_table",
     "gains_table",
     "hit_rate_at_k",
+    "intra_list_diversity",
     "lift",
+    "list_metrics",
     "mae",
     "ndcg_at_k",
+    "new_item_share",
     "normalised_gini",
+    "novelty",
+    "popularity_lift",
     "pr_auc",
     "profit_curve",
     "recall_at_k",
+    "reciprocal_rank_at_k",
     "spearman",
     "total_error",
     "winkler",

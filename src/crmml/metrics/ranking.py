@@ -87,6 +87,24 @@ def average_precision_at_k(actual: Lists, recommended: Lists, k: int) -> float:
     return _mean("average_precision_at_k", actual, recommended, k, _average_precision)
 
 
+def reciprocal_rank_at_k(actual: Lists, recommended: Lists, k: int) -> float:
+    """One over the place of the first relevant item, 0 where none is among the first k; mean over customers (MRR).
+
+    Raises `DataError`: a customer without relevant items, a repeated item in a list, sequences of different
+    lengths;
+    `ConfigError`: k below 1.
+    Source: Voorhees (1999), The TREC-8 question answering track report.
+
+    >>> reciprocal_rank_at_k([{"b"}, {"z"}], [["a", "b"], ["x", "y"]], k=2)  # (1/2 + 0) / 2
+    0.25
+    """
+    return _mean("reciprocal_rank_at_k", actual, recommended, k, _reciprocal_rank)
+
+
+def _reciprocal_rank(hits: Hits, _relevant: int, _k: int) -> float:
+    return 1 / (1 + int(np.argmax(hits))) if hits.any() else 0.0
+
+
 def _ndcg(hits: Hits, relevant: int, k: int) -> float:
     discounts = 1 / np.log2(np.arange(2, k + 2))
     return float(discounts[: len(hits)] @ hits / discounts[: min(k, relevant)].sum())

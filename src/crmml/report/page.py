@@ -103,8 +103,8 @@ def backtest_body(report: "BacktestReport") -> str:
         _means(report),
         _pictures(report),
         f"<h2>{escape(capital(report.measures[0].label))}, cutoff by cutoff</h2>",
-        _table(*cutoff_rows(report)),
-        *(["<h2>Segment by segment</h2>", _table(*segment_rows(report))] if not report.segments.empty else []),
+        table_of(*cutoff_rows(report)),
+        *(["<h2>Segment by segment</h2>", table_of(*segment_rows(report))] if not report.segments.empty else []),
         _details(report),
     ]
     return dressed(parts)
@@ -118,7 +118,7 @@ def _facts(report: "BacktestReport") -> str:
 
 def _means(report: "BacktestReport") -> str:
     header = ["", *(f"{one.label}\n{_BETTER[one.better]}" for one in report.measures)]
-    text = "<h2>Mean over the cutoffs ± standard deviation</h2>" + _table(header, means_rows(report))
+    text = "<h2>Mean over the cutoffs ± standard deviation</h2>" + table_of(header, means_rows(report))
     if report.best_rule is not None:
         sizes = any(one.better == "zero" for one in report.measures)
         note = f"difference: model - {report.best_rule}, the best rule with hindsight"
@@ -159,7 +159,7 @@ def _details(report: "BacktestReport") -> str:
     if not report.coverage.empty:
         tables["Intervals of 90 %"] = report.coverage.reset_index()
     return "".join(
-        f"<details><summary>{escape(title)}</summary>{_table(list(frame.columns), _cells(frame))}</details>"
+        f"<details><summary>{escape(title)}</summary>{table_of(list(frame.columns), _cells(frame))}</details>"
         for title, frame in tables.items()
     )
 
@@ -177,7 +177,8 @@ def _cell(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table_of(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table as HTML, every cell escaped; what follows a line break in a heading is a note."""
     head = "".join(f"<th>{_heading(cell)}</th>" for cell in header)
     body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
