@@ -26,6 +26,12 @@ def ties_at_the_border_go_by_item(module: ModuleType) -> None:
     assert module.top_k(scores, 3).item.tolist() == [49, 0, 1]
 
 
+def the_best_are_not_sifted_out(module: ModuleType) -> None:
+    scores = -np.arange(40.0)[None, :]  # all of the best stand in the columns that are looked at first
+    scores[0, [0, 4]], scores[0, [1, 2, 3]] = (9, 8), -50
+    assert module.top_k(scores, 2).item.tolist() == [0, 4]
+
+
 def ties_inside_go_by_item(module: ModuleType) -> None:
     assert module.top_k(np.array([[3.0, 1.0, 2.0, 2.0, 2.0]]), 4).item.tolist() == [0, 2, 3, 4]
 
@@ -107,11 +113,18 @@ def a_nul_at_the_end_is_refused(module: ModuleType) -> None:
 Check = Callable[[ModuleType], None]
 MUTANTS: dict[str, tuple[ModuleType, str, str, Check]] = {
     "ties at the border by chance": (
-        top, "np.flatnonzero(at_border & (border.ravel() > -np.inf))", "[]", ties_at_the_border_go_by_item,
+        top, "equal[: k - count[row]]", "equal[::-1][: k - count[row]]", ties_at_the_border_go_by_item,
     ),
-    "ties inside by chance": (top, "best.sort(axis=1)", "best[:] = best[:, ::-1]", ties_inside_go_by_item),
+    "ties at the border are lost": (top, "cells.append(", "print(", ties_at_the_border_go_by_item),
+    "ties inside by chance": (
+        top, "np.lexsort((-value, row))", "np.lexsort((-cell, -value, row))", ties_inside_go_by_item,
+    ),
+    "a bound that not all of the best reach": (
+        top, "some.shape[1] - k, axis=1)[:, -k]", "some.shape[1] - k + 1, axis=1)[:, 1 - k]",
+        the_best_are_not_sifted_out,
+    ),
     "what was seen is listed with -inf": (
-        top, "keep = found > -np.inf", "keep = found == found", what_is_not_available_is_left_out,
+        top, "(value[order] > -np.inf)", "True", what_is_not_available_is_left_out,
     ),
     "what one customer has seen is hidden from the next": (
         base, "hidden[seen] = False", "pass", popular_two_in_a_row,

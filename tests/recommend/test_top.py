@@ -1,10 +1,13 @@
 """The best k against sorting everything."""
 
+from unittest import mock
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
+from crmml.recommend import top
 from crmml.recommend.top import Ranked, joined, ranks, top_k
 
 # Few distinct scores, so that ties at the border are the rule.
@@ -13,15 +16,17 @@ tables = arrays(
 )
 
 
-@given(tables, st.integers(1, 10))
-def test_equals_sorting_by_score_and_then_by_column(scores: np.ndarray, k: int) -> None:
+@given(tables, st.integers(1, 10), st.sampled_from([(4, 16), (1, 1), (2, 2), (3, 3)]))
+def test_equals_sorting_by_score_and_then_by_column(scores: np.ndarray, k: int, sift: tuple[int, int]) -> None:
     expected = [
         (row, column, -negative)
         for row, values in enumerate(scores.tolist())
         for negative, column in sorted((-value, column) for column, value in enumerate(values))[:k]
         if negative < np.inf
     ]
-    assert list(zip(*(part.tolist() for part in top_k(scores, k)), strict=True)) == expected
+    with mock.patch.multiple(top, SIFT=sift[0], LEAST_TO_SIFT=sift[1]):
+        found = top.top_k(scores, k)
+    assert list(zip(*(part.tolist() for part in found), strict=True)) == expected
 
 
 @given(tables, st.integers(1, 10))

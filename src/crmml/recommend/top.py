@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 Scores = NDArray[np.floating[Any]]
 
+SIFT = 4  # one column of so many is looked at first
+LEAST_TO_SIFT = 16  # with fewer columns than so many times k, all are sorted at once
+
 
 class Ranked(NamedTuple):
     """Ranked items of several rows, one after the other: three vectors of one length, best first within a row."""
@@ -24,22 +27,30 @@ def top_k(scores: Scores, k: int) -> Ranked:
     >>> top_k(np.array([[1.0, 3.0, 3.0, 3.0]]), 2).item.tolist()
     [1, 2]
     """
-    rows, columns = scores.shape
+    columns = scores.shape[1]
     k = min(k, columns)
-    best = np.argpartition(scores, columns - k, axis=1)[:, columns - k :]
-    found = np.take_along_axis(scores, best, axis=1)
-    border = found.min(axis=1, keepdims=True)
-    # argpartition picks any of the columns that tie at the border: where there are more than fit, pick again.
-    at_border = np.count_nonzero(scores == border, axis=1) > np.count_nonzero(found == border, axis=1)
-    for row in np.flatnonzero(at_border & (border.ravel() > -np.inf)):
-        enough = np.flatnonzero(scores[row] >= border[row])
-        best[row] = enough[np.argsort(-scores[row, enough], kind="stable")[:k]]
-    best.sort(axis=1)
-    order = np.argsort(-np.take_along_axis(scores, best, axis=1), axis=1, kind="stable")
-    best = np.take_along_axis(best, order, axis=1)
-    found = np.take_along_axis(scores, best, axis=1)
-    keep = found > -np.inf
-    return Ranked(np.repeat(np.arange(rows), keep.sum(axis=1)), best[keep], found[keep].astype(np.float64))
+    cell = _contenders(scores, k)
+    row, value = cell // columns, scores.ravel()[cell]
+    order = np.lexsort((-value, row))  # stable: of equal scores the first column stays first
+    order = order[(ranks(row) <= k) & (value[order] > -np.inf)]
+    return Ranked(row[order], cell[order] % columns, value[order].astype(np.float64))
+
+
+def _contenders(scores: Scores, k: int) -> NDArray[np.int64]:
+    """Cells, as positions in the flattened array, among which are the k best columns of every row; ascending."""
+    rows, columns = scores.shape
+    if columns < LEAST_TO_SIFT * k:
+        return np.arange(scores.size)
+    # The k-th best of some columns is no better than the k-th best of all.
+    some = np.ascontiguousarray(scores[:, ::SIFT])
+    bound = np.partition(some, some.shape[1] - k, axis=1)[:, -k]
+    above = np.flatnonzero(scores > bound[:, None])
+    count = np.bincount(above // columns, minlength=rows)
+    cells = [above]
+    for row in np.flatnonzero((count < k) & (bound > -np.inf)):
+        equal = np.flatnonzero(scores[row] == bound[row])
+        cells.append(row * columns + equal[: k - count[row]])
+    return np.sort(np.concatenate(cells)) if len(cells) > 1 else above
 
 
 def joined(parts: list[Ranked]) -> Ranked:
