@@ -28,6 +28,7 @@ from crmml.metrics.lists import (
     novelty,
     popularity_lift,
 )
+from crmml.metrics.off_policy import off_policy_value
 from crmml.metrics.profit import profit_curve
 from crmml.metrics.ranking import average_precision_at_k, hit_rate_at_k, ndcg_at_k, recall_at_k, reciprocal_rank_at_k
 from crmml.metrics.value import decile_table, mae, normalised_gini, spearman, total_error
@@ -51,6 +52,7 @@ __all__ = [
     "new_item_share",
     "normalised_gini",
     "novelty",
+    "off_policy_value",
     "popularity_lift",
     "pr_auc",
     "profit_curve",
