@@ -132,7 +132,15 @@ definitions = {
         half_life=durations,
     ),
 }
-learners = ("ChurnClassifier", "LifetimeValueRegressor", "BehaviourSegmenter", "RFMSegmenter", "Popularity", "ALS")
+learners = (
+    "ChurnClassifier",
+    "LifetimeValueRegressor",
+    "BehaviourSegmenter",
+    "RFMSegmenter",
+    "Popularity",
+    "ALS",
+    "TwoStage",
+)
 lifetimes = ("BGNBD", "MBGNBD", "ParetoNBD", "GammaGamma", "ShiftedBetaGeometric", "BetaGeometricBetaBinomial")
 estimators = [name for name in (*learners, *lifetimes) if name in cm._HOME_OF]
 plain = st.recursive(

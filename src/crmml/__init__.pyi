@@ -104,11 +104,13 @@ from crmml.models.churn import ChurnClassifier as ChurnClassifier
 from crmml.models.segments import BehaviourSegmenter as BehaviourSegmenter, RFMSegmenter as RFMSegmenter
 from crmml.models.value import LifetimeValueRegressor as LifetimeValueRegressor
 from crmml.recommend.als import ALS as ALS
+from crmml.recommend.ease import EASE as EASE
 from crmml.recommend.matrix import Interactions as Interactions
 from crmml.recommend.neighbors import ItemKNN as ItemKNN, UserKNN as UserKNN
 from crmml.recommend.popularity import Popularity as Popularity
 from crmml.recommend.spectral import SpectralFilter as SpectralFilter
 from crmml.recommend.splits import Split as Split
+from crmml.recommend.two_stage import TwoStage as TwoStage
 from crmml.report.backtest import BacktestReport as BacktestReport
 from crmml.report.early_warning import EarlyWarning as EarlyWarning
 from crmml.report.lifetimes import frequency_recency_figure as frequency_recency_figure

@@ -29,7 +29,7 @@ class Trees:
         self.text = text
         self._booster = lgb.Booster(model_str=text)
 
-    def raw(self, X: Floats, n_jobs: int) -> Floats:
+    def raw(self, X: NDArray[np.floating[Any]], n_jobs: int) -> Floats:
         """Raw scores (log odds, or the log of the mean), shape (rows,)."""
         scores = self._booster.predict(X, raw_score=True, num_threads=threads_of(n_jobs))
         return np.asarray(scores, dtype=np.float64)
