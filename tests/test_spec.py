@@ -17,6 +17,7 @@ import crmml as cm
 from crmml.definition import Definition
 from crmml.errors import ConfigError, SchemaError
 from crmml.spec import completed, read_config
+from tests.recommend.blocks import RECOMMENDERS
 
 Draw = st.DrawFn
 
@@ -132,15 +133,7 @@ definitions = {
         half_life=durations,
     ),
 }
-learners = (
-    "ChurnClassifier",
-    "LifetimeValueRegressor",
-    "BehaviourSegmenter",
-    "RFMSegmenter",
-    "Popularity",
-    "ALS",
-    "TwoStage",
-)
+learners = ("ChurnClassifier", "LifetimeValueRegressor", "BehaviourSegmenter", "RFMSegmenter", *RECOMMENDERS)
 lifetimes = ("BGNBD", "MBGNBD", "ParetoNBD", "GammaGamma", "ShiftedBetaGeometric", "BetaGeometricBetaBinomial")
 estimators = [name for name in (*learners, *lifetimes) if name in cm._HOME_OF]
 plain = st.recursive(
