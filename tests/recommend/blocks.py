@@ -69,3 +69,9 @@ def text_of(exception: type[Exception], call: Callable[[], object]) -> str:
     with pytest.raises(exception) as caught:
         call()
     return str(caught.value)
+
+
+def each_missing_first(model: Recommender) -> bool:
+    """Whether everybody's first recommendation is the one item of their block that they have not taken."""
+    first = model.recommend(range(2 * CUSTOMERS), k=1)["item_id"].tolist()
+    return first == [missing(customer) for customer in range(2 * CUSTOMERS)]

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, issparse
 
 from crmml.metrics.arrays import checked_count
 from crmml.recommend.base import Recommender
@@ -173,12 +173,14 @@ class UserKNN(Recommender):
         return self._tables[1]
 
 
-def linear_scores(matrix: Interactions, customers: NDArray[np.int64], links: csr_array) -> NDArray[np.float32]:
+def linear_scores(matrix: Interactions, customers: NDArray[np.int64], links: Any) -> NDArray[np.float32]:
     """What the customers took, times the links from item to item, shape (len(customers), items).
 
     Every row is added up by itself, in the order of its items: it does not depend on the other rows.
+    links: shape (items, items), float32, sparse or dense.
     """
     took = csr_array(matrix.weights[customers])
     scale = matrix.weights.data.max()
     took.data = (took.data / scale).astype(np.float32)
-    return np.asarray((took @ links).toarray())
+    scores = took @ links
+    return np.asarray(scores.toarray() if issparse(scores) else scores)
