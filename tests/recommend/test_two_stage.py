@@ -102,6 +102,12 @@ def test_state_is_everything(name: str, request: Any) -> None:
     np.testing.assert_equal(again.get_state(), model.get_state())
 
 
+def test_threads_change_nothing() -> None:
+    one, three = (TwoStage([cm.ItemKNN(), cm.Popularity()], k=5, n_jobs=n).fit(log_of_tastes()) for n in (1, 3))
+    np.testing.assert_equal(three.get_state(), one.get_state())
+    pd.testing.assert_frame_equal(three.recommend(range(300)), one.recommend(range(300)), check_exact=True)
+
+
 def test_candidates_have_source_and_rank(fitted: TwoStage) -> None:
     table = fitted.candidates([3, 999])
     assert table["customer_id"].unique().tolist() == [3]
@@ -157,6 +163,7 @@ def test_a_state_that_was_not_written_is_refused(fitted: TwoStage, change: dict[
         ({"share": 1.0}, "share is 1.0. Use a number below 1, such as 0.2."),
         ({"share": 0}, "share is 0. Use a number above 0, such as 0.2."),
         ({"random_state": -1}, "random_state is -1. Use a whole number of at least 0, such as 0."),
+        ({"n_jobs": 0}, "n_jobs is 0. Use a whole number of at least 1, such as n_jobs=10."),
         ({"generators": []}, "generators is []. Use a list of recommenders, such as [ItemKNN(), ALS()]."),
         ({"generators": "ALS"}, "generators is 'ALS'. Use a list of recommenders, such as [ItemKNN(), ALS()]."),
     ],

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from crmml.recommend.base import Recommender
+from crmml.recommend.ease import EASE
 from crmml.recommend.neighbors import ItemKNN, UserKNN
 from crmml.recommend.spectral import SpectralFilter
 
@@ -20,4 +21,4 @@ def default_generators() -> list[Recommender]:
     >>> [type(one).__name__ for one in default_generators()][:2]
     ['ItemKNN', 'UserKNN']
     """
-    return [ItemKNN(), UserKNN(), SpectralFilter()]
+    return [ItemKNN(), UserKNN(), SpectralFilter(), EASE(), EASE(activity_exponent=0, regularization=100.0)]

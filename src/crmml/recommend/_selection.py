@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from crmml.recommend._holdout import HoldOut, hold_out
+from crmml.recommend._threads import mapped
 from crmml.recommend.base import Recommender
 from crmml.recommend.blend import Judged, blended, fitted_weights, ndcg, recall
 from crmml.recommend.candidates import Candidates, candidates
@@ -52,18 +53,20 @@ class Plan(NamedTuple):
     k: int
     sample: int
     seed: int
+    n_jobs: int
 
 
 class Ground(NamedTuple):
-    """What the choice is made on: the hold-out, and how long lists are."""
+    """What the choice is made on: the hold-out, how long lists are, and how many threads there are."""
 
     held: HoldOut
     size: int
     k: int
+    n_jobs: int
 
     def judged(self, generators: Mapping[str, Recommender], customers: NDArray[np.int64], size: int) -> Judged:
         """The candidates of these customers, and which of them were held out."""
-        found = candidates(generators, self.held.known, customers, size)
+        found = candidates(generators, self.held.known, customers, size, n_jobs=self.n_jobs)
         wanted = self.held.wanted[customers]
         cell = np.repeat(np.arange(len(customers)), np.diff(wanted.indptr)) * wanted.shape[1] + wanted.indices
         hit = np.isin(found.row * wanted.shape[1] + found.item, cell)
@@ -83,14 +86,14 @@ def select(generators: Mapping[str, Recommender], matrix: Interactions, plan: Pl
     if len(customers) < LEAST:
         unchanged = {name: clone(one) for name, one in generators.items()}
         return Selection(unchanged, {}, np.ones(len(generators)), None, EQUAL, table_of([]))
-    ground = Ground(held, plan.size, plan.k)
-    few = np.sort(customers[:TUNED_ON])
-    fitted, parameters = {}, {}
-    for name, one in generators.items():
-        grid = grids.get(type(one).__name__, {})
-        fitted[name] = tuned(one, grid, ground, few)
-        if grid:
-            parameters[name] = {key: float(fitted[name].get_params()[key]) for key in grid}
+    ground = Ground(held, plan.size, plan.k, plan.n_jobs)
+    few, alone = np.sort(customers[:TUNED_ON]), ground._replace(n_jobs=1)
+    grid_of = {name: grids.get(type(one).__name__, {}) for name, one in generators.items()}
+    found = mapped(lambda name: tuned(generators[name], grid_of[name], alone, few), generators, plan.n_jobs)
+    fitted = dict(zip(generators, found, strict=True))
+    parameters = {
+        name: {key: float(fitted[name].get_params()[key]) for key in grid} for name, grid in grid_of.items() if grid
+    }
     cuts = [int(TRAIN * len(customers)), int((TRAIN + STOP) * len(customers))]
     weights, ranker, chosen, table = _decide(fitted, ground, [np.sort(group) for group in np.split(customers, cuts)])
     unfitted = {name: clone(one) for name, one in fitted.items()}
@@ -133,8 +136,8 @@ def _decide(
     ranker = None
     if len(train.held) + len(stop.held) >= LEAST_TO_RANK:
         seen = [(part, ground.table(part, group)) for part, group in zip((train, stop), groups, strict=False)]
-        ranker = trained(seen[0], seen[1], ground.k)
-        scores[RANKER] = ranker.raw(ground.table(judge, groups[2]), 1)
+        ranker = trained(seen[0], seen[1], ground.k, ground.n_jobs)
+        scores[RANKER] = ranker.raw(ground.table(judge, groups[2]), ground.n_jobs)
     figures = {name: ndcg(score, judge, ground.k) for name, score in scores.items()}
     rows = [_row(name, figures, scores[name], judge, ground.k) for name in scores]
     chosen = _best(rows)

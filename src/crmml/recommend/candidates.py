@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from crmml.recommend._threads import mapped
 from crmml.recommend.base import Recommender
 from crmml.recommend.matrix import Interactions
 from crmml.recommend.top import Scores, top_k
@@ -37,19 +38,23 @@ def candidates(
     matrix: Interactions,
     customers: NDArray[np.int64],
     size: int,
+    *,
     exclude_seen: bool = True,
+    n_jobs: int = 1,
 ) -> Candidates:
-    """The union of the `size` best items of every generator for these rows of the matrix.
+    """The union of the `size` best items of every generator for these rows of the matrix, on so many threads.
 
-    The candidates of a customer do not depend on the other customers.
+    The candidates of a customer do not depend on the other customers, nor on the threads.
     """
-    items = len(matrix.item_ids)
-    step = max(1, CELLS // (items * len(generators)))
-    parts = []
-    for start in range(0, len(customers), step):
+    step = max(1, CELLS // (len(matrix.item_ids) * len(generators)))
+
+    def part(start: int) -> Candidates:
         some = customers[start : start + step]
-        part = _block([generator._scores(some) for generator in generators.values()], matrix, some, size, exclude_seen)
-        parts.append(part._replace(row=part.row + start))
+        scores = [generator._scores(some) for generator in generators.values()]
+        found = _block(scores, matrix, some, size, exclude_seen)
+        return found._replace(row=found.row + start)
+
+    parts = mapped(part, range(0, len(customers), step), n_jobs)
     if not parts:
         nothing = np.empty(0, dtype=np.int64)
         return Candidates(nothing, nothing, np.empty((0, len(generators))), nothing.reshape(0, len(generators)))

@@ -55,12 +55,14 @@ def width(generators: int) -> int:
     return 2 * generators + len(FURTHER)
 
 
-def trained(train: tuple[Judged, NDArray[np.float32]], stop: tuple[Judged, NDArray[np.float32]], k: int) -> Trees:
+def trained(
+    train: tuple[Judged, NDArray[np.float32]], stop: tuple[Judged, NDArray[np.float32]], k: int, n_jobs: int
+) -> Trees:
     """The ranker of these candidates, with as many trees as are best for the others.
 
     Customers none of whose wanted items is a candidate say nothing about an order, and are left out.
     """
-    return train_ranker(_groups(*train), _groups(*stop), k=k, n_jobs=-1)
+    return train_ranker(_groups(*train), _groups(*stop), k=k, n_jobs=n_jobs)
 
 
 def _groups(judged: Judged, table: NDArray[np.float32]) -> Groups:

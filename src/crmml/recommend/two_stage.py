@@ -13,6 +13,7 @@ from crmml.metrics.arrays import checked_count
 from crmml.recommend._generators import GRIDS, default_generators
 from crmml.recommend._selection import Plan, select
 from crmml.recommend._selection_text import OWN, read, written
+from crmml.recommend._threads import mapped
 from crmml.recommend.base import Recommender
 from crmml.recommend.blend import blended, places
 from crmml.recommend.candidates import Candidates, candidates
@@ -43,6 +44,7 @@ class TwoStage(Recommender):
     with exponents chosen on the hold-outs too. size: how many items each proposes. share: how many of every customer's
     items are held out. k: the length of the lists that should be good. sample: the most customers that the choice is
     made on, and of more than 1,000 at most a third. random_state: seed of the hold-outs.
+    n_jobs: threads, -1 for as many as there are cores; the result is the same.
 
     Raises as `Recommender`, and `ConfigError` for a parameter out of its range.
     Source: Covington, Adams and Sargin (2016), Deep neural networks for YouTube recommendations, RecSys, for the two
@@ -71,6 +73,7 @@ class TwoStage(Recommender):
         k: int = 20,
         sample: int = 10_000,
         random_state: int = 0,
+        n_jobs: int = -1,
     ) -> None:
         self.generators = generators
         self.size = size
@@ -78,6 +81,7 @@ class TwoStage(Recommender):
         self.k = k
         self.sample = sample
         self.random_state = random_state
+        self.n_jobs = n_jobs
 
     def candidates(self, customer_ids: Any) -> pd.DataFrame:
         """What the generators propose: a row for every customer, item and generator that lists it.
@@ -110,6 +114,8 @@ class TwoStage(Recommender):
         if self.share >= 1:
             raise ConfigError(f"{where}: share is {self.share!r}. Use a number below 1, such as 0.2.")
         check_seed(where, self.random_state)
+        if self.n_jobs != -1:
+            checked_count(where, "n_jobs", self.n_jobs)
         if self.generators is not None and (
             not isinstance(self.generators, Sequence)
             or not self.generators
@@ -120,11 +126,12 @@ class TwoStage(Recommender):
             )
 
     def _learn(self, matrix: Interactions) -> None:
-        plan = Plan(self.size, self.share, self.k, self.sample, self.random_state)
+        plan = Plan(self.size, self.share, self.k, self.sample, self.random_state, self.n_jobs)
         found = select(self._unfitted(), matrix, plan, GRIDS if self.generators is None else {})
         self.selection_, self.chosen_, self.weights_ = found.table, found.chosen, found.weights
         self.parameters_, self._ranker = found.parameters, found.ranker
-        self.generators_ = {name: generator.fit(matrix) for name, generator in found.generators.items()}
+        generators = mapped(lambda one: one.fit(matrix), found.generators.values(), self.n_jobs)
+        self.generators_ = dict(zip(found.generators, generators, strict=True))
 
     def _unfitted(self) -> dict[str, Recommender]:
         """The generators by name: that of their class, with a number where it stands there already."""
@@ -140,14 +147,16 @@ class TwoStage(Recommender):
         """The score of the second stage for these candidates, shape (n,)."""
         if self._ranker is None:
             return blended(found.score, self.weights_)
-        return self._ranker.raw(columns(found, self.matrix_, customers, size), 1)
+        return self._ranker.raw(columns(found, self.matrix_, customers, size), self.n_jobs)
 
     def _rank(self, customers: NDArray[np.int64], k: int, exclude_seen: bool) -> Ranked:
         size = max(self.size, k)
         parts = []
         for start in range(0, len(customers), CUSTOMERS):
             some = customers[start : start + CUSTOMERS]
-            found = candidates(self.generators_, self.matrix_, some, size, exclude_seen)
+            found = candidates(
+                self.generators_, self.matrix_, some, size, exclude_seen=exclude_seen, n_jobs=self.n_jobs
+            )
             score = self._ordered(found, some, size)
             place = places(score, found)
             keep = place < k
