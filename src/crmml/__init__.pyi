@@ -108,6 +108,7 @@ from crmml.recommend.ease import EASE as EASE
 from crmml.recommend.matrix import Interactions as Interactions
 from crmml.recommend.neighbors import ItemKNN as ItemKNN, UserKNN as UserKNN
 from crmml.recommend.popularity import Popularity as Popularity
+from crmml.recommend.sequential import MarkovNext as MarkovNext, RepeatPurchase as RepeatPurchase
 from crmml.recommend.spectral import SpectralFilter as SpectralFilter
 from crmml.recommend.splits import Split as Split
 from crmml.recommend.two_stage import TwoStage as TwoStage

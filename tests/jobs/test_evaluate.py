@@ -53,6 +53,17 @@ class TestTheReport:
         assert [rule[name] for name in ("contender", "times", "low", "high")] == [RULE, 1, 1, 1]
         assert mine["low"] > 1
 
+    def test_differences_from_another_contender(self, report: RecommendationReport) -> None:
+        turned = report.against("ALS")
+        mine = turned[(turned["contender"] == RULE) & (turned["metric"] == "ndcg")].iloc[0]
+        assert mine["difference"] == pytest.approx(-value(report, "ALS", "ndcg", "difference"))
+        assert mine["difference_high"] == pytest.approx(-value(report, "ALS", "ndcg", "difference_low"))
+        with pytest.raises(ConfigError) as caught:
+            report.against("als")
+        assert str(caught.value) == (
+            "RecommendationReport.against: no contender 'als'. Did you mean 'ALS'? There are: 'ALS', 'popularity rule'."
+        )
+
     def test_activity_counts_what_was_learned_from(self, report: RecommendationReport) -> None:
         assert report.customers["activity"].unique().tolist() == [8]
         assert report.by_activity["activity"].unique().tolist() == ["8 items"]
@@ -105,7 +116,7 @@ def test_intervals_cover_the_truth() -> None:
         draw = pd.DataFrame({"contender": RULE, "customer_id": range(200)})
         for metric in ("ndcg", "recall", "hit_rate", "average_precision", "reciprocal_rank"):
             draw[metric] = random.beta(0.5, 2, size=200)
-        first = _measured("all", draw).iloc[0]
+        first = _measured("all", draw, RULE).iloc[0]
         covered += bool(first["low"] <= 0.2 <= first["high"])
     assert 51 <= covered <= 60  # 57 expected, 1.7 is the standard deviation
 

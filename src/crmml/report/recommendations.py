@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from crmml.data.files import as_path, write_bytes
+from crmml.errors import ConfigError, did_you_mean
 from crmml.report.comparison import REPLICATES, interval
 from crmml.report.page import dressed, page, table_of
 
@@ -52,7 +53,21 @@ class RecommendationReport:
         Columns `part`, `contender`, `customers`, `metric`, `value`, `low`, `high`, `difference`, `difference_low`,
         `difference_high`. Intervals redraw whole customers, the same for all contenders (Efron and Tibshirani 1993).
         """
-        return pd.concat([_measured(part, rows) for part, rows in self._parts()], ignore_index=True)
+        return self.against(RULE)
+
+    def against(self, contender: str) -> pd.DataFrame:
+        """The same table with the differences from another contender than popularity.
+
+        Raises:
+            ConfigError: there is no such contender.
+        """
+        names = self.catalogue["contender"].tolist()
+        if contender not in names:
+            raise ConfigError(
+                f"RecommendationReport.against: no contender {contender!r}.{did_you_mean(contender, names)} "
+                f"There are: {', '.join(map(repr, names))}."
+            )
+        return pd.concat([_measured(part, rows, contender) for part, rows in self._parts()], ignore_index=True)
 
     @cached_property
     def success(self) -> pd.DataFrame:
@@ -152,12 +167,12 @@ class RecommendationReport:
         return f"RecommendationReport(k={self.k}, contenders={self.catalogue['contender'].tolist()})"
 
 
-def _measured(part: str, rows: pd.DataFrame) -> pd.DataFrame:
+def _measured(part: str, rows: pd.DataFrame, against: str) -> pd.DataFrame:
     found, weights = [], _drawn(rows["customer_id"].nunique())
     for metric in METRICS:
         values, names = _wide(rows, metric)
         draws = weights @ values
-        rule = names.index(RULE)
+        rule = names.index(against)
         for column, name in enumerate(names):
             low, high = interval(draws[:, column])
             least, most = interval(draws[:, column] - draws[:, rule])
