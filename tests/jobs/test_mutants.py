@@ -115,9 +115,9 @@ MUTANTS = {
         test_items.test_metrics_by_hand,
     ),
     "recall over the whole list": (
-        ITEMS,
-        'lists[lists["rank"] <= k]',
-        "lists",
+        "crmml.metrics.lists",
+        'lists.loc[lists["rank"] <= k, ',
+        "lists.loc[:, ",
         test_items.test_only_the_first_k_places_count,
     ),
     "the sum over cutoffs instead of the mean": (
