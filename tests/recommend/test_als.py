@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
 from crmml.errors import BundleError, ConfigError, DataError, MissingExtraError
+from crmml.recommend import _least_squares
 from crmml.recommend.als import ALS
 from crmml.recommend.factors import on_grid
-from tests.recommend.blocks import missing, two_blocks
+from tests.recommend.blocks import each_missing_first, missing, two_blocks
 
 
 def loss(model: ALS) -> float:
@@ -56,6 +57,37 @@ class TestEquations:
         log = two_blocks().assign(weight=0.01)
         first = ALS(4, regularization=0.01).fit(log).recommend([0], k=1)
         assert first["item_id"].tolist() == [0]
+
+
+class TestFrequency:
+    def test_everybody_solves_their_own_normal_equations(self) -> None:
+        log = pd.concat([weighted(), pd.DataFrame({"customer_id": [0, 99], "item_id": [7, 7], "weight": 1.0})])
+        model = ALS(4, iterations=300, alpha=3.0, regularization=0.2, frequency_exponent=0.7).fit(log)
+        weights = model.matrix_.weights.toarray()
+        x, y = model.customer_factors_.astype(float), model.item_factors_.astype(float)
+        for side, own, other in ((weights, x, y), (weights.T, y, x)):
+            for row, found in zip(side, own, strict=True):
+                c, n = 1 + 3.0 * row, np.count_nonzero(row)
+                normal = other.T @ (c[:, None] * other) + 0.2 * n**0.7 * np.eye(4)
+                np.testing.assert_allclose(found, np.linalg.solve(normal, other.T @ (c * (row > 0))), atol=2e-3)
+
+    def test_nearly_no_scaling_is_as_good_as_implicit(self) -> None:
+        plain, ours = (ALS(4, iterations=50, frequency_exponent=e).fit(weighted()) for e in (0.0, 1e-9))
+        assert loss(ours) == pytest.approx(loss(plain), rel=1e-3)
+
+    def test_batches_change_nothing_but_rounding(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        expected = ALS(4, frequency_exponent=1.0, regularization=0.1).fit(weighted())
+        monkeypatch.setattr(_least_squares, "BATCH", 30)  # two customers at a time
+        found = ALS(4, frequency_exponent=1.0, regularization=0.1).fit(weighted())
+        np.testing.assert_allclose(found._scores(np.arange(16)), expected._scores(np.arange(16)), atol=1e-3)
+
+    def test_finds_what_is_missing(self) -> None:
+        assert each_missing_first(ALS(8, frequency_exponent=1.0).fit(two_blocks()))
+
+    def test_needs_no_implicit(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "implicit", None)
+        monkeypatch.setitem(sys.modules, "implicit.cpu.als", None)
+        assert len(ALS(4, frequency_exponent=0.5).fit(two_blocks()).recommend([0], k=3)) == 3
 
 
 class TestSameBits:
@@ -119,6 +151,10 @@ class TestImplicit:
         ({"regularization": float("nan")}, "regularization is nan. Use a number of at least 0, such as 20.0."),
         ({"alpha": 0}, "alpha is 0. Use a number above 0, such as 20.0."),
         ({"alpha": "1"}, "alpha is '1'. Use a number above 0, such as 20.0."),
+        (
+            {"frequency_exponent": -0.5},
+            "frequency_exponent is -0.5. Use a number of at least 0, such as 0.5.",
+        ),
         ({"random_state": -1}, "random_state is -1. Use a whole number of at least 0, such as 0."),
         ({"random_state": None}, "random_state is None. Use a whole number of at least 0, such as 0."),
     ],
