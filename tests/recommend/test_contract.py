@@ -25,6 +25,8 @@ from tests.recommend.blocks import (
 EVERYBODY = list(range(2 * CUSTOMERS))
 # Recommends the same to all of what they have not seen, so it cannot know who belongs where. Nothing else may be added.
 NOT_PERSONAL = {"Popularity", "RepeatPurchase"}
+# Scores items beside the other candidates, which depend on what is offered.
+CANDIDATES_FIRST = {"TwoStage"}
 
 
 def test_every_recommender_is_public() -> None:
@@ -102,6 +104,19 @@ class TestTable:
     def test_a_customer_who_has_everything_gets_nothing(self, kind: type[Recommender]) -> None:
         log = pd.DataFrame({"customer_id": [1, 1, 2], "item_id": [7, 8, 7], "weight": 1.0})
         assert kind().fit(log).recommend([1, 2])[["customer_id", "item_id"]].to_numpy().tolist() == [[2, 8]]
+
+    def test_only_what_is_offered_is_recommended(self, kind: type[Recommender]) -> None:
+        model, offered = kind().fit(two_blocks()), [11, 0, 3, 999]
+        everything = model.recommend([*EVERYBODY, 99], k=50)
+        expected = everything[everything["item_id"].isin(offered)].reset_index(drop=True)
+        expected["rank"] = expected.groupby("customer_id").cumcount() + 1
+        table = model.recommend([*EVERYBODY, 99], k=50, items=offered)
+        assert set(table["item_id"]) <= set(offered)
+        if kind.__name__ in CANDIDATES_FIRST:
+            return
+        pd.testing.assert_frame_equal(table, expected, check_exact=True)
+        best = model.recommend([*EVERYBODY, 99], k=1, items=offered)
+        pd.testing.assert_frame_equal(best, expected[expected["rank"] == 1].reset_index(drop=True), check_exact=True)
 
     def test_nobody_asked_gives_an_empty_table_with_its_columns(self, kind: type[Recommender]) -> None:
         table = kind().fit(two_blocks()).recommend([])

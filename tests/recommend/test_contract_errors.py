@@ -158,3 +158,15 @@ class TestErrors:
         assert text_of(SchemaError, lambda: model.recommend([1.0])) == (
             f"{kind.__name__}.recommend: customer_ids: ids of type float64 (first: 1.0). Use whole numbers or text."
         )
+
+    def test_nothing_to_offer(self, kind: type[Recommender]) -> None:
+        model = kind().fit(two_blocks())
+        for items in ([40, 41, 41], []):
+            assert text_of(DataError, lambda items=items: model.recommend([1], items=items)) == (
+                f"{kind.__name__}.recommend: none of the {len(set(items))} items that may be recommended was in the "
+                "interactions the model was fitted on, such as 0. Give items of the log, or None for all."
+            )
+        assert text_of(SchemaError, lambda: model.recommend([1], items=["5"])) == (
+            f"{kind.__name__}.recommend: items: ids are text (first: '5'), but the model was fitted on whole numbers "
+            "(first: 0). Use the type of the log."
+        )

@@ -53,7 +53,9 @@ class Recommender(BaseEstimator):  # type: ignore[misc]
         self.matrix_ = matrix
         return self
 
-    def recommend(self, customer_ids: Any, k: int = 10, exclude_seen: bool = True) -> pd.DataFrame:
+    def recommend(
+        self, customer_ids: Any, k: int = 10, exclude_seen: bool = True, *, items: Any = None
+    ) -> pd.DataFrame:
         """The k best items for each customer.
 
         Columns `customer_id`, `item_id`, `rank` (int64 from 1), `score` (float64, higher is better);
@@ -62,9 +64,10 @@ class Recommender(BaseEstimator):  # type: ignore[misc]
         than k items are left, because the customer has seen the others, there are fewer rows.
 
         customer_ids: list, array, Series or Index of ids. exclude_seen: leave out what the customer
-        interacted with.
+        interacted with. items: ids of the items that may be recommended (what is in stock, say), others are left out;
+        ids that the model does not know are no items to it. None: all items.
         Raises `ConfigError`: k below 1, not fitted; `SchemaError`: ids of another type than the log's;
-        `DataError`: missing ids.
+        `DataError`: missing ids, none of `items` known.
         """
         where = f"{type(self).__name__}.recommend"
         matrix = self._fitted(where)
@@ -72,9 +75,16 @@ class Recommender(BaseEstimator):  # type: ignore[misc]
         ids = as_ids(customer_ids, f"{where}: customer_ids").unique()
         codes = look_up(matrix.customer_ids, ids, f"{where}: customer_ids")
         personal = (codes >= 0) & matrix.has_weight[codes]
+        offered = None if items is None else _offered(matrix, items, where)
+
+        def ranked_for(some: NDArray[np.int64]) -> Ranked:
+            if offered is None:
+                return self._rank(some, k, exclude_seen)
+            return self._best(some, k, exclude_seen, ~offered)
+
         parts = [
-            _of_rows(np.flatnonzero(personal), codes, lambda some: self._rank(some, k, exclude_seen)),
-            _of_rows(np.flatnonzero(~personal), codes, lambda some: popular(matrix, some, k, exclude_seen)),
+            _of_rows(np.flatnonzero(personal), codes, ranked_for),
+            _of_rows(np.flatnonzero(~personal), codes, lambda some: popular(matrix, some, k, exclude_seen, offered)),
         ]
         ranked = joined(parts)
         return pd.DataFrame(
@@ -156,12 +166,20 @@ class Recommender(BaseEstimator):  # type: ignore[misc]
 
     def _rank(self, customers: NDArray[np.int64], k: int, exclude_seen: bool) -> Ranked:
         """The k best items for these rows of the matrix; `Ranked.row` counts from 0 within `customers`."""
+        return self._best(customers, k, exclude_seen, None)
+
+    def _best(
+        self, customers: NDArray[np.int64], k: int, exclude_seen: bool, hidden: NDArray[np.bool_] | None
+    ) -> Ranked:
+        """The k best items by `_scores`, without those `hidden`, shape (items,), from everybody."""
 
         def best(some: NDArray[np.int64]) -> Ranked:
             scores = self._scores(some)
             if exclude_seen:
                 seen = self.matrix_.weights[some]
                 scores[np.repeat(np.arange(len(some)), np.diff(seen.indptr)), seen.indices] = -np.inf
+            if hidden is not None:
+                scores[:, hidden] = -np.inf
             return top_k(scores, k)
 
         return in_chunks(customers, len(self.matrix_.item_ids), best)
@@ -198,8 +216,16 @@ class Recommender(BaseEstimator):  # type: ignore[misc]
         return self.matrix_
 
 
-def popular(matrix: Interactions, customers: NDArray[np.int64], k: int, exclude_seen: bool) -> Ranked:
+def popular(
+    matrix: Interactions,
+    customers: NDArray[np.int64],
+    k: int,
+    exclude_seen: bool,
+    offered: NDArray[np.bool_] | None = None,
+) -> Ranked:
     """The k most popular items for these rows of the matrix (-1: an unknown customer, who has seen nothing).
+
+    offered: shape (items,), which items may be recommended; None: all.
 
     >>> table = pd.DataFrame({"customer_id": [1, 2, 2], "item_id": ["a", "a", "b"], "weight": [1.0, 1.0, 1.0]})
     >>> matrix = Interactions.from_frame(table, weight="weight")
@@ -208,15 +234,30 @@ def popular(matrix: Interactions, customers: NDArray[np.int64], k: int, exclude_
     """
     hidden = np.zeros(len(matrix.item_ids), dtype=bool)
     lists = []
+    order = matrix.popular if offered is None else matrix.popular[offered[matrix.popular]]
     for customer in customers:
         seen = matrix.seen(customer) if exclude_seen and customer >= 0 else np.empty(0, dtype=np.int64)
         hidden[seen] = True
-        head = matrix.popular[: k + len(seen)]  # whatever was seen, k others are among these if they exist
+        head = order[: k + len(seen)]  # whatever was seen, k others are among these if they exist
         lists.append(head[~hidden[head]][:k])
         hidden[seen] = False
     item = np.concatenate(lists) if lists else np.empty(0, dtype=np.int64)
     row = np.repeat(np.arange(len(lists)), [len(items) for items in lists])
     return Ranked(row, item, matrix.popularity[item])
+
+
+def _offered(matrix: Interactions, items: Any, where: str) -> NDArray[np.bool_]:
+    """Which items of the matrix are among these ids, shape (items,)."""
+    ids = as_ids(items, f"{where}: items").unique()
+    codes = look_up(matrix.item_ids, ids, f"{where}: items")
+    if not (codes >= 0).any():
+        raise DataError(
+            f"{where}: none of the {len(ids)} items that may be recommended was in the interactions the model was "
+            f"fitted on, such as {shown(matrix.item_ids, 0)}. Give items of the log, or None for all."
+        )
+    offered = np.zeros(len(matrix.item_ids), dtype=bool)
+    offered[codes[codes >= 0]] = True
+    return offered
 
 
 def in_chunks(codes: NDArray[np.int64], columns: int, ranked: Callable[[NDArray[np.int64]], Ranked]) -> Ranked:
