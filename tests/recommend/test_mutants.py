@@ -130,7 +130,7 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Check]] = {
         base, "hidden[seen] = False", "pass", popular_two_in_a_row,
     ),
     "popular: the list is cut before the seen are left out": (
-        base, "matrix.popular[: k + len(seen)]", "matrix.popular[:k]", popular_items_without_the_seen,
+        base, "order[: k + len(seen)]", "order[:k]", popular_items_without_the_seen,
     ),
     "chunks: rows count from 0 in each": (base, "row=part.row + i * size", "row=part.row", chunks_keep_their_rows),
     "seen items come back": (base, "if exclude_seen:\n", "if False:\n", seen_items_do_not_come_back),

@@ -26,7 +26,7 @@ def improved(extra: csr_array, own: Factors, other: Factors, penalty: NDArray[np
 
     >>> y = np.array([[2.0]], dtype=np.float32)
     >>> x = improved(csr_array([[9.0]]), np.zeros((1, 1), dtype=np.float32), y, np.ones(1, dtype=np.float32))
-    >>> x.round(4).tolist()  # 10 * 2 / (10 * 4 + 1)
+    >>> x.astype(float).round(4).tolist()  # 10 * 2 / (10 * 4 + 1)
     [[0.4878]]
     """
     gram = other.T @ other
