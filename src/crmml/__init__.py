@@ -66,6 +66,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "models.segments": ("BehaviourSegmenter", "RFMSegmenter"),
     "recommend.matrix": ("Interactions",),
     "recommend.popularity": ("Popularity",),
+    "recommend.content": ("ContentItems",),
     "recommend.sequential": ("MarkovNext", "RepeatPurchase"),
     "recommend.splits": ("Split",),
     "recommend.two_stage": ("TwoStage",),
