@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
 import crmml as cm  # noqa: E402  (the repository's root has to be on the path)
-from crmml.jobs.items import list_metrics  # noqa: E402
+from crmml.metrics.lists import list_metrics  # noqa: E402
 
 K = 20
 # As published, Recall@20 and NDCG@20: LightGCN (2020) and BSPM (2023) by their authors, the others by the BARS
@@ -124,7 +124,7 @@ def measured(name: str, model: Any, split: Split, *, fit: bool = True) -> Line:
     lists = model.recommend(split.test["customer_id"].unique(), k=K)
     ranked, wall = time.process_time(), time.perf_counter() - begun
     found = list_metrics(split.test, lists, K)
-    figures = found[f"recall_at_{K}"].mean(), found[f"ndcg_at_{K}"].mean()
+    figures = found["recall"].mean(), found["ndcg"].mean()
     return Line(name, *figures, fitted - start, ranked - fitted, wall)
 
 
