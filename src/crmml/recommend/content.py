@@ -58,7 +58,7 @@ class ContentItems(SpectralFilter):
         *,
         factors: int = 256,
         popularity_exponent: float = 0.5,
-        regularization: float = 1.0,
+        regularization: float = 10.0,
         trust: float = 5.0,
         random_state: int = 0,
     ) -> None:
@@ -75,7 +75,7 @@ class ContentItems(SpectralFilter):
 
     def _check_parameters(self, where: str) -> None:
         super()._check_parameters(where)
-        check_number(where, "regularization", self.regularization, such_as=1.0, above=True)
+        check_number(where, "regularization", self.regularization, such_as=10.0, above=True)
         check_number(where, "trust", self.trust, such_as=5.0)
         if self.attributes is None:
             return
