@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -77,6 +78,33 @@ def products_are_exact(module: ModuleType) -> None:
     assert (x @ y.T).tolist() == (x[:, order] @ y[:, order].T).tolist()
 
 
+def factors_of(module: ModuleType) -> Any:
+    """40 customers and 300 items of small whole numbers, so that ties are everywhere."""
+
+    class Made(module.FactorRecommender):  # type: ignore[misc, name-defined]
+        def _learn(self, matrix: Any) -> None:
+            random = np.random.default_rng(0)
+            size = 1.0 + np.arange(300)[:, None] % 7  # long vectors and short ones
+            self.customer_factors_ = random.integers(-2, 3, (40, 3)).astype(np.float32)
+            self.item_factors_ = (size * random.integers(-1, 2, (300, 3))).astype(np.float32)
+
+    random = np.random.default_rng(1)
+    customers, items = np.concatenate(
+        [np.nonzero(random.random((40, 300)) < 0.2), [np.arange(300) % 40, np.arange(300)]], 1
+    )
+    return Made().fit(pd.DataFrame({"customer_id": customers, "item_id": items, "weight": 1.0}))
+
+
+def long_vectors_are_enough(module: ModuleType) -> None:
+    model, everybody = factors_of(module), np.arange(40)
+    hidden = np.arange(300) % 5 == 0
+    for k, exclude_seen, without in ((1, True, None), (9, True, hidden), (9, False, None), (200, True, hidden)):
+        expected = base.Recommender._best(model, everybody, k, exclude_seen, without)
+        found = model._best(everybody, k, exclude_seen, without)
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
 def chunks_keep_their_rows(module: ModuleType) -> None:
     def one(some: np.ndarray) -> top.Ranked:
         return top.Ranked(np.arange(len(some)), some, some * 1.0)
@@ -140,6 +168,16 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Check]] = {
     ),
     "factors off the grid": (
         factors, "return (np.round(factors / step) * step).astype(np.float32)", "return factors", products_are_exact,
+    ),
+    "factors: ties among the long vectors go by length": (
+        factors, "items = np.sort(order[: counts[rows[-1]]])", "items = order[: counts[rows[-1]]]",
+        long_vectors_are_enough,
+    ),
+    "factors: too few long vectors": (
+        factors, "order[: counts[rows[-1]]]", "order[: counts[rows[0]]]", long_vectors_are_enough,
+    ),
+    "factors: what was seen is among the long vectors": (
+        factors, "scores[row[at >= 0], at[at >= 0]] = -np.inf", "pass", long_vectors_are_enough,
     ),
     "matrix: only the last row of a pair counts": (
         matrix, "np.add.reduceat(weights, first)", "weights[first]", rows_of_a_pair_add_up,

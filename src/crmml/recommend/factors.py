@@ -6,10 +6,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crmml.recommend.base import Recommender
+from crmml.recommend.base import CELLS, Recommender
 from crmml.recommend.matrix import Interactions, checked_array
+from crmml.recommend.top import Ranked, joined, top_k
 
 Factors = NDArray[np.float32]
+
+HEAD = 16  # the first look is at one item in so many, those with the longest vectors
+MARGIN = 1 + 1e-9  # lengths are rounded, scores are not
 
 
 class FactorRecommender(Recommender):
@@ -28,6 +32,50 @@ class FactorRecommender(Recommender):
     def _scores(self, customers: NDArray[np.int64]) -> NDArray[np.float64]:
         some = self.customer_factors_[customers].astype(np.float64)
         return np.asarray(some @ self.item_factors_.T.astype(np.float64))
+
+    def _best(
+        self, customers: NDArray[np.int64], k: int, exclude_seen: bool, hidden: NDArray[np.bool_] | None
+    ) -> Ranked:
+        """As in the base, and the same to the last bit, without scoring items that cannot be among the best.
+
+        No score is larger than the product of both lengths. The items with the longest vectors are scored first;
+        the k-th best of them says how long the vector of any other item must be to come before it.
+        """
+        vectors = self.item_factors_.astype(np.float64)
+        length = np.sqrt((vectors**2).sum(axis=1)) * MARGIN
+        order = np.argsort(-length, kind="stable")
+        order = order if hidden is None else order[~hidden[order]]
+
+        def scores_of(some: NDArray[np.int64], items: NDArray[np.int64]) -> NDArray[np.float64]:
+            scores = np.asarray(self.customer_factors_[some].astype(np.float64) @ vectors[items].T)
+            if exclude_seen:
+                column = np.full(len(vectors), -1)
+                column[items] = np.arange(len(items))
+                seen = self.matrix_.weights[some]
+                row, at = np.repeat(np.arange(len(some)), np.diff(seen.indptr)), column[seen.indices]
+                scores[row[at >= 0], at[at >= 0]] = -np.inf
+            return scores
+
+        def needed(some: NDArray[np.int64]) -> NDArray[np.int64]:
+            scores = scores_of(some, head)
+            bound = np.partition(scores, len(head) - k, axis=1)[:, len(head) - k]
+            own = np.sqrt((self.customer_factors_[some].astype(np.float64) ** 2).sum(axis=1))
+            shortest = np.divide(bound, own, out=np.full(len(some), -np.inf), where=own > 0)
+            return np.asarray(np.searchsorted(-length[order], -shortest, side="right"), dtype=np.int64)
+
+        head = order[: max(2 * k, len(order) // HEAD)]
+        if len(head) == len(order) or not len(customers):
+            return super()._best(customers, k, exclude_seen, hidden)
+        size = max(1, CELLS // len(order))
+        looks = range(0, len(customers), size * HEAD)
+        counts = np.concatenate([needed(customers[start : start + size * HEAD]) for start in looks])
+        alike = np.argsort(counts, kind="stable")  # those who need as many items are scored together
+        parts = []
+        for rows in (alike[start : start + size] for start in range(0, len(alike), size)):
+            items = np.sort(order[: counts[rows[-1]]])  # in their own order, in which ties are broken
+            found = top_k(scores_of(customers[rows], items), k)
+            parts.append(Ranked(rows[found.row], items[found.item], found.score))
+        return joined(parts)
 
     def _likeness(self, items: NDArray[np.int64]) -> NDArray[np.float64]:
         factors = self.item_factors_.astype(np.float64)
