@@ -90,12 +90,13 @@ def association_rules(
     not the best of many, and can be planned with. `confidence` is the share of the baskets with the antecedent that
     hold the consequent, `lift` is that over the share of all baskets that do.
 
-    A rule is proven where its consequent is more frequent than in baskets *of the same size* without one item of the
-    antecedent, for each of its items (see `crmml.insight.significance.p_value`), after correcting for the number of
-    rules: by Benjamini and Hochberg on baskets held out, so that at most the share `false_rules` of the proven rules is
-    false on average. With `hold_out=0` rules are tested on the baskets they were found in, and p-values are corrected
-    for every rule that could have been found: each length has an equal part of `false_rules`, divided by the number of
-    its possible rules (Webb's layered critical values). Then the chance of any false rule is at most `false_rules`.
+    A rule is proven where its lift is above 1 and its consequent more frequent than in baskets *of the same size*
+    without one item of the antecedent, for each of its items (see `crmml.insight.significance.p_value`), after
+    correcting for the number of rules: by Benjamini and Hochberg on baskets held out, so that at most the share
+    `false_rules` of the proven rules is false on average. With `hold_out=0` rules are tested on the baskets they were
+    found in, and p-values are corrected for every rule that could have been found: each length has an equal part of
+    `false_rules`, divided by the number of its possible rules (Webb's layered critical values). Then the chance of any
+    false rule is at most `false_rules`.
 
     Args:
         baskets: what was bought together.
@@ -137,7 +138,8 @@ def association_rules(
     table["p_value"] = p_values
     frequent = sum(len(itemset) == 1 for itemset in counts)
     table["q_value"] = _discovery(p_values) if hold_out else _layered(p_values, rules, frequent, longest)
-    table["proven"] = table["q_value"] <= false_rules
+    # A lift below 1 can be more than the size of its baskets explains, but says what not to recommend.
+    table["proven"] = (table["q_value"] <= false_rules) & (table["lift_later" if hold_out else "lift"] > 1)
     return AssociationRules(
         table=_ordered(table),
         itemsets=_itemsets(counts, search),
