@@ -117,6 +117,14 @@ def test_candidates_have_source_and_rank(fitted: TwoStage) -> None:
     assert mine["item_id"].tolist() == alone["item_id"].tolist()
 
 
+def test_generators_propose_among_the_items_that_are_offered() -> None:
+    model = TwoStage([cm.ItemKNN()], size=2).fit(log_of_tastes())
+    offered = [item for item in range(200) if item % 20 >= 15]
+    lists = model.recommend(range(50), k=3, items=offered)
+    assert set(lists["item_id"]) <= set(offered)
+    assert (lists.groupby("customer_id").size() == 3).all()
+
+
 def test_lists_may_be_longer_than_what_one_generator_proposes() -> None:
     model = TwoStage([cm.ItemKNN()], size=2).fit(log_of_tastes())
     assert len(model.recommend([0], k=7)) == 7
@@ -172,3 +180,15 @@ def test_bad_parameters_are_named(parameters: dict[str, Any], message: str) -> N
     with pytest.raises(ConfigError) as caught:
         TwoStage(**parameters).fit(two_blocks())
     assert str(caught.value) == f"TwoStage.fit: {message}"
+
+
+def test_a_bundle_recommends_what_the_trained_model_recommends(tmp_path: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr("crmml.recommend._selection.LEAST_TO_RANK", 50)
+    monkeypatch.setattr("crmml.recommend._selection._best", lambda rows: RANKER)
+    log = cm.simulate_log(150, seed=1).log
+    likes, target = cm.ItemWeights({"purchase": 1, "view": 0.1}), cm.NextItems("30d", event_type="purchase")
+    bundle = cm.train(log, likes, target, TwoStage([cm.ItemKNN(), cm.UserKNN()], k=5), as_of="2024-11-01")
+    assert bundle.model.chosen_ == RANKER
+    bundle.save(tmp_path / "lists")
+    again = cm.Bundle.load(tmp_path / "lists").score(log, "2024-12-01", k=5)
+    pd.testing.assert_frame_equal(again, bundle.score(log, "2024-12-01", k=5), check_exact=True)

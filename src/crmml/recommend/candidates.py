@@ -40,10 +40,12 @@ def candidates(
     size: int,
     *,
     exclude_seen: bool = True,
+    hidden: NDArray[np.bool_] | None = None,
     n_jobs: int = 1,
 ) -> Candidates:
     """The union of the `size` best items of every generator for these rows of the matrix, on so many threads.
 
+    hidden: shape (items,), items that nobody is to get; None: none.
     The candidates of a customer do not depend on the other customers, nor on the threads.
     """
     step = max(1, CELLS // (len(matrix.item_ids) * len(generators)))
@@ -51,7 +53,13 @@ def candidates(
     def part(start: int) -> Candidates:
         some = customers[start : start + step]
         scores = [generator._scores(some) for generator in generators.values()]
-        found = _block(scores, matrix, some, size, exclude_seen)
+        for one in scores:
+            if exclude_seen:
+                seen = matrix.weights[some]
+                one[np.repeat(np.arange(len(some)), np.diff(seen.indptr)), seen.indices] = -np.inf
+            if hidden is not None:
+                one[:, hidden] = -np.inf
+        found = _block(scores, len(some), len(matrix.item_ids), size)
         return found._replace(row=found.row + start)
 
     parts = mapped(part, range(0, len(customers), step), n_jobs)
@@ -66,19 +74,12 @@ def candidates(
     )
 
 
-def _block(
-    scores: list[Scores], matrix: Interactions, customers: NDArray[np.int64], size: int, exclude_seen: bool
-) -> Candidates:
-    items = len(matrix.item_ids)
-    seen = matrix.weights[customers]
-    seen_row = np.repeat(np.arange(len(customers)), np.diff(seen.indptr))
+def _block(scores: list[Scores], customers: int, items: int, size: int) -> Candidates:
     cells, places = [], []
     for one in scores:
-        if exclude_seen:
-            one[seen_row, seen.indices] = -np.inf
         best = top_k(one, size)
         cells.append(best.row * items + best.item)
-        starts = np.searchsorted(best.row, np.arange(len(customers)))
+        starts = np.searchsorted(best.row, np.arange(customers))
         places.append(np.arange(len(best.row)) - starts[best.row] + 1)
     union = np.unique(np.concatenate(cells))
     row, item = np.divmod(union, items)

@@ -149,13 +149,21 @@ class TwoStage(Recommender):
             return blended(found.score, self.weights_)
         return self._ranker.raw(columns(found, self.matrix_, customers, size), self.n_jobs)
 
-    def _rank(self, customers: NDArray[np.int64], k: int, exclude_seen: bool) -> Ranked:
+    def _best(
+        self, customers: NDArray[np.int64], k: int, exclude_seen: bool, hidden: NDArray[np.bool_] | None
+    ) -> Ranked:
         size = max(self.size, k)
         parts = []
         for start in range(0, len(customers), CUSTOMERS):
             some = customers[start : start + CUSTOMERS]
             found = candidates(
-                self.generators_, self.matrix_, some, size, exclude_seen=exclude_seen, n_jobs=self.n_jobs
+                self.generators_,
+                self.matrix_,
+                some,
+                size,
+                exclude_seen=exclude_seen,
+                hidden=hidden,
+                n_jobs=self.n_jobs,
             )
             score = self._ordered(found, some, size)
             place = places(score, found)
