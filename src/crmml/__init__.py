@@ -71,6 +71,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "recommend.splits": ("Split",),
     "recommend.two_stage": ("TwoStage",),
     "recommend.als": ("ALS",),
+    "recommend.bpr": ("BPR",),
     "recommend.ease": ("EASE",),
     "recommend.spectral": ("SpectralFilter",),
     "recommend.neighbors": ("ItemKNN", "UserKNN"),

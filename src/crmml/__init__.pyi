@@ -104,6 +104,7 @@ from crmml.models.churn import ChurnClassifier as ChurnClassifier
 from crmml.models.segments import BehaviourSegmenter as BehaviourSegmenter, RFMSegmenter as RFMSegmenter
 from crmml.models.value import LifetimeValueRegressor as LifetimeValueRegressor
 from crmml.recommend.als import ALS as ALS
+from crmml.recommend.bpr import BPR as BPR
 from crmml.recommend.content import ContentItems as ContentItems
 from crmml.recommend.ease import EASE as EASE
 from crmml.recommend.matrix import Interactions as Interactions

@@ -78,10 +78,7 @@ class FactorRecommender(Recommender):
         return joined(parts)
 
     def _likeness(self, items: NDArray[np.int64]) -> NDArray[np.float64]:
-        factors = self.item_factors_.astype(np.float64)
-        length = np.sqrt((factors**2).sum(axis=1))
-        length[length == 0] = 1  # an item that was only ever seen with weight 0 is like nothing: cosine 0
-        return np.asarray(factors[items] @ factors.T / (length[items, None] * length))
+        return cosines(self.item_factors_, items)
 
     def _array_names(self) -> tuple[str, ...]:
         return ("customer_factors", "item_factors")
@@ -96,6 +93,18 @@ class FactorRecommender(Recommender):
             for name in self._array_names()
         )
         self.customer_factors_, self.item_factors_ = customers, items
+
+
+def cosines(factors: Factors, items: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The cosines of these rows with all rows, shape (len(items), rows).
+
+    >>> cosines(np.array([[2.0, 0.0], [1.0, 0.0], [0.0, 0.0]], dtype=np.float32), np.array([0])).tolist()
+    [[1.0, 1.0, 0.0]]
+    """
+    vectors = factors.astype(np.float64)
+    length = np.sqrt((vectors**2).sum(axis=1))
+    length[length == 0] = 1  # an item that was only ever seen with weight 0 is like nothing: cosine 0
+    return np.asarray(vectors[items] @ vectors.T / (length[items, None] * length))
 
 
 def on_grid(factors: Factors) -> Factors:
