@@ -80,6 +80,23 @@ class ALS(FactorRecommender):
         customers, items = self._scaled(confidence) if self.frequency_exponent else self._factorise(confidence)
         self.customer_factors_, self.item_factors_ = on_grid(customers), on_grid(items)
 
+    def _folded(self, known: Interactions, rows: NDArray[np.int64]) -> None:
+        """The vectors of these customers solve their own equations, the items held fast."""
+        items, confidence = self.item_factors_.astype(np.float64), _confidence(self.matrix_.weights, self.alpha)
+        kept = np.ones(len(self.matrix_.customer_ids), dtype=bool)
+        kept[rows] = False
+        places = known.customer_ids.get_indexer(self.matrix_.customer_ids[kept])
+        customers = np.zeros((len(kept), int(self.factors)), dtype=np.float32)
+        customers[kept] = self.customer_factors_[places]
+        gram = items.T @ items
+        for row in rows:
+            cells = slice(confidence.indptr[row], confidence.indptr[row + 1])
+            taken, c = items[confidence.indices[cells]], confidence.data[cells].astype(np.float64)
+            normal = gram + taken.T @ ((c - 1)[:, None] * taken)
+            normal[np.diag_indices_from(normal)] += self.regularization * len(c) ** self.frequency_exponent + 1e-9
+            customers[row] = np.linalg.solve(normal, c @ taken)
+        self.customer_factors_ = on_grid(customers)
+
     def _scaled(self, confidence: csr_matrix) -> tuple[Factors, Factors]:
         """The factors by our own solver: `implicit` has one penalty for all."""
         by_customer = csr_array(confidence)

@@ -1,6 +1,7 @@
 """What every recommender does: three verbs, one table out, arrays to disk and back."""
 
 from collections.abc import Callable
+from copy import copy
 from typing import Any, Self
 
 import numpy as np
@@ -12,6 +13,7 @@ from sklearn.exceptions import NotFittedError
 
 from crmml.errors import ConfigError, DataError
 from crmml.metrics.arrays import checked_count
+from crmml.recommend._fold import merged
 from crmml.recommend.ids import as_ids, look_up, nearest, shown
 from crmml.recommend.matrix import Interactions, damaged, interactions_of
 from crmml.recommend.top import Ranked, Scores, joined, ranks, top_k
@@ -96,6 +98,26 @@ class Recommender(BaseEstimator):  # type: ignore[misc]
             }
         )
 
+    def fold_in(self, interactions: "Interactions | pd.DataFrame") -> Self:
+        """A copy that knows these interactions of some customers, new or known, without learning items again.
+
+        What is given replaces all that was known of these customers; everybody else keeps their recommendations.
+        Items that the model does not know are left out; popularity counts what is given.
+
+        interactions: as in `fit`.
+        Raises as `fit`, and `ConfigError`: not fitted, or a recommender that has to learn again; `DataError`: none
+        of the items known.
+        """
+        where = f"{type(self).__name__}.fold_in"
+        known = self._fitted(where)
+        if type(self)._folded is Recommender._folded:
+            raise ConfigError(f"{where}: {type(self).__name__} has to learn again. Call fit with all interactions.")
+        matrix, rows = merged(known, interactions_of(interactions, where), where)
+        model = copy(self)
+        model.matrix_ = matrix
+        model._folded(known, rows)
+        return model
+
     def similar_items(self, item_ids: Any, k: int = 10) -> pd.DataFrame:
         """The k items most like each item, the item itself left out.
 
@@ -155,6 +177,9 @@ class Recommender(BaseEstimator):  # type: ignore[misc]
 
     def _learn(self, matrix: Interactions) -> None:
         """Set the learned attributes; `matrix_` is set by the caller."""
+
+    def _folded(self, known: Interactions, rows: NDArray[np.int64]) -> None:
+        """Learn these rows of `matrix_`, which was `known` before; overridden where that is possible."""
 
     def _scores(self, customers: NDArray[np.int64]) -> Scores:
         """The score of every item for these rows of the matrix, shape (len(customers), items).

@@ -84,6 +84,9 @@ class EASE(Recommender):
             else:
                 self.item_links_ = _local(even, int(self.neighbors), float(self.regularization))
 
+    def _folded(self, known: Interactions, rows: NDArray[np.int64]) -> None:
+        """Nothing to learn: scores are made from what the customers took."""
+
     def _scores(self, customers: NDArray[np.int64]) -> NDArray[np.float32]:
         return linear_scores(self.matrix_, customers, self.item_links_)
 

@@ -88,6 +88,9 @@ class ItemKNN(Recommender):
             parts.append(strongest(where_true(links, ~on_diagonal(both, first)), self.neighbors))
         self.item_links_ = stacked(parts, len(matrix.item_ids))
 
+    def _folded(self, known: Interactions, rows: NDArray[np.int64]) -> None:
+        """Nothing to learn: scores are made from what the customers took."""
+
     def _scores(self, customers: NDArray[np.int64]) -> NDArray[np.float32]:
         return linear_scores(self.matrix_, customers, self.item_links_)
 
@@ -150,6 +153,9 @@ class UserKNN(Recommender):
 
     def _learn(self, matrix: Interactions) -> None:
         self.__dict__.pop("_tables", None)
+
+    def _folded(self, known: Interactions, rows: NDArray[np.int64]) -> None:
+        """Nothing to learn: scores are made from what the customers took."""
 
     def _scores(self, customers: NDArray[np.int64]) -> NDArray[np.float32]:
         took, weighed, by_item, counts = self._prepared()

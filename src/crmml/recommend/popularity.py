@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crmml.recommend.base import Recommender, popular
+from crmml.recommend.matrix import Interactions
 from crmml.recommend.top import Ranked
 
 
@@ -22,6 +23,9 @@ class Popularity(Recommender):
     2           99       a     1    2.0
     3           99       b     2    1.0
     """
+
+    def _folded(self, known: Interactions, rows: NDArray[np.int64]) -> None:
+        """Nothing to learn: scores are made from what the customers took."""
 
     def _scores(self, customers: NDArray[np.int64]) -> NDArray[np.float64]:
         return np.tile(self.matrix_.popularity, (len(customers), 1))
