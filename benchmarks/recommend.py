@@ -49,7 +49,7 @@ PUBLISHED = {
 }
 POPULARITY = {"gowalla": (0.0416, 0.0317)}
 WANTED = {"gowalla": (0.198, 0.163), "yelp2018": (0.073, 0.0605)}
-GRID = {"factors": [128, 256], "regularization": [0.1, 10.0], "alpha": [1.0, 10.0]}
+GRID: dict[str, list[Any]] = {"factors": [128, 256], "regularization": [0.1, 10.0], "alpha": [1.0, 10.0]}
 
 
 class Split(NamedTuple):
@@ -177,7 +177,9 @@ def tuned(split: Split) -> dict[str, Any]:
     place = shuffled.groupby("customer_id").cumcount()
     held_out = place < shuffled.groupby("customer_id")["item_id"].transform("size") // 5
     inside = Split(shuffled[~held_out], shuffled[held_out])
-    combinations = [dict(zip(GRID, values, strict=True)) for values in itertools.product(*GRID.values())]
+    combinations: list[dict[str, Any]] = [
+        dict(zip(GRID, values, strict=True)) for values in itertools.product(*GRID.values())
+    ]
     figures = [implicit_line("", inside, parameters).ndcg for parameters in combinations]
     return combinations[int(np.argmax(figures))]
 
