@@ -40,8 +40,8 @@ class TwoStage(Recommender):
     other, as a later visit would have. `selection_` is the table of this decision; `chosen_` says it in a word. The
     generators then learn from everything. Where there are too few customers for a hold-out, it is the equal blend.
 
-    generators: unfitted recommenders; by default ItemKNN, UserKNN, SpectralFilter, ALS and EASE twice, the first two
-    with exponents chosen on the hold-outs too. size: how many items each proposes. share: how many of every customer's
+    generators: unfitted recommenders; by default ItemKNN, UserKNN, SpectralFilter and EASE twice, the first two with
+    exponents chosen on the hold-outs too. size: how many items each proposes. share: how many of every customer's
     items are held out. k: the length of the lists that should be good. sample: the most customers that the choice is
     made on, and of more than 1,000 at most a third. random_state: seed of the hold-outs.
     n_jobs: threads, -1 for as many as there are cores; the result is the same.
