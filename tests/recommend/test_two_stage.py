@@ -125,6 +125,16 @@ def test_generators_propose_among_the_items_that_are_offered() -> None:
     assert (lists.groupby("customer_id").size() == 3).all()
 
 
+def test_newer_interactions_are_taken_in() -> None:
+    fitted = TwoStage([cm.ItemKNN(), cm.UserKNN()], k=5).fit(log_of_tastes())
+    newer = pd.DataFrame({"customer_id": 5000, "item_id": range(60, 65), "weight": 1.0})
+    before = fitted.recommend([0, 5000], k=3)
+    model = fitted.fold_in(newer)
+    lists = model.recommend([0, 5000], k=3)
+    assert (lists["item_id"] // 20).tolist() == [0, 0, 0, 3, 3, 3]
+    pd.testing.assert_frame_equal(fitted.recommend([0, 5000], k=3), before, check_exact=True)
+
+
 def test_lists_may_be_longer_than_what_one_generator_proposes() -> None:
     model = TwoStage([cm.ItemKNN()], size=2).fit(log_of_tastes())
     assert len(model.recommend([0], k=7)) == 7

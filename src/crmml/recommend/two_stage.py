@@ -1,6 +1,7 @@
 """Two stages: several recommenders propose items, and a blend or a ranker chosen on hold-outs puts them in order."""
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -177,6 +178,16 @@ class TwoStage(Recommender):
         scores = np.full((len(customers), len(self.matrix_.item_ids)), -np.inf)
         scores[found.row, found.item] = self._ordered(found, customers, self.size)
         return scores
+
+    def _folded(self, known: Interactions, rows: NDArray[np.int64]) -> None:
+        folded: dict[str, Recommender] = {}
+        for name, one in self.generators_.items():
+            if type(one)._folded is Recommender._folded:
+                raise ConfigError(f"TwoStage.fold_in: {name} has to learn again. Call fit with all interactions.")
+            folded[name] = copy(one)
+            folded[name].matrix_ = self.matrix_
+            folded[name]._folded(known, rows)
+        self.generators_ = folded
 
     def _array_names(self) -> tuple[str, ...]:
         parts = enumerate(self._unfitted().values())
