@@ -57,8 +57,8 @@ def built_in(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         text = asked if isinstance(asked, str) else asked.sql("duckdb")
         return query(self, mutated(text) if "history AS " in text else text)
 
-    def create_table(self: Engine, asked: Any) -> str:
-        return keep(self, Written(mutated(asked.sql("duckdb"))))  # type: ignore[arg-type]
+    def create_table(self: Engine, asked: Any, name: str | None) -> str:
+        return keep(self, Written(mutated(asked.sql("duckdb"))), name)  # type: ignore[arg-type]
 
     if not mutant.in_order:
         monkeypatch.setattr(execute, "looking_back", lambda query: query)

@@ -191,9 +191,9 @@ def test_pieces_that_are_done_are_not_built(monkeypatch: pytest.MonkeyPatch) -> 
     made: list[Any] = []
     original = Engine.create_table
 
-    def create_table(engine: Engine, query: Any) -> str:
+    def create_table(engine: Engine, query: Any, name: str | None) -> str:
         made.append(query)
-        return original(engine, query)
+        return original(engine, query, name)
 
     monkeypatch.setattr(Engine, "create_table", create_table)
     found = list(table.pieces(shares=3, done=lambda number, as_of: (number, as_of) in done))

@@ -7,11 +7,13 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
+from sqlglot import exp
 
 import crmml as cm
 from crmml.data.engine import Engine
 from crmml.features import execute
 from crmml.features.in_order import is_in_order
+from crmml.features.plan import Text
 from crmml.features.table import Table
 from tests.features.compare import cells, differences
 from tests.features.oracle import build
@@ -126,6 +128,34 @@ def test_a_prepared_log_stands_in_order(monkeypatch: pytest.MonkeyPatch, tmp_pat
     table = Table(prepared, FEATURES, CUTOFF)
     assert "LAG(age_us) OVER ()" in texts(monkeypatch, table)
     assert differing(table.arrow(), Table(log, FEATURES, CUTOFF).arrow()) == []
+
+
+def test_files_share_a_text_where_they_stand_in_the_same_order(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The text is written once, and once more for a file whose order is gone."""
+    log = LOGS["texts"]
+    prepared = log.prepare(tmp_path, buckets=3)
+    expected = Table(log, FEATURES, CUTOFF).arrow()
+    answers = iter(["TRUE", "FALSE", "TRUE"])
+    monkeypatch.setattr(execute, "is_in_order", lambda table: f"SELECT {next(answers)} AS in_order")
+    written: list[bool] = []
+    original = Text.from_coded
+
+    def from_coded(text: Text, rows: exp.Select) -> exp.Select:
+        written.append(True)
+        return original(text, rows)
+
+    monkeypatch.setattr(Text, "from_coded", from_coded)
+    asked: list[str] = []
+    arrow = Engine.arrow
+
+    def ask(engine: Engine, query: Any) -> pa.Table:
+        asked.append(str(query))
+        return arrow(engine, query)
+
+    monkeypatch.setattr(Engine, "arrow", ask)
+    assert differing(Table(prepared, FEATURES, CUTOFF).arrow(), expected) == []
+    of_shares = ["PARTITION BY" in text for text in asked if "history AS" in text]
+    assert (of_shares, len(written)) == ([False, True, False], 2)
 
 
 def test_labels_and_several_cutoffs(monkeypatch: pytest.MonkeyPatch) -> None:

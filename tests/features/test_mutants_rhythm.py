@@ -75,7 +75,7 @@ MUTANTS = [
     Mutant("hours: the end is closed", r"\"?hour\"? < ", '"hour" <= '),
     Mutant("hours: past midnight means both", r" OR (\"?hour)", r" AND \1"),
     Mutant("weekdays: Sunday is 0", r"(\"?weekday\"? IN) \(5, 6\)", r"\1 (6, 0)"),
-    Mutant("cutoff: Sunday is 0", r"(EPOCH_US\(CAST\([^)]*\)\) \+ 2209593600000000\) // 86400000000)\)", r"\1 + 1)"),
+    Mutant("cutoff: Sunday is 0", r"(EPOCH_US\(CAST\([^)]*\)\) \+ 2209593600000000\) // 86400000000) AS", r"\1 + 1 AS"),
     Mutant("cutoff: months from 0", r"MONTH\((CAST\([^)]*\))\)", r"MONTH(\1) - 1"),
 ]
 

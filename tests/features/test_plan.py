@@ -9,9 +9,11 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlglot import exp
 
 import crmml as cm
 from crmml.features.filters import Filter
+from crmml.features.needs import Aggregates
 from crmml.features.plan import Plan
 from crmml.features.table import Table
 from tests.features import oracle
@@ -259,3 +261,39 @@ def test_a_step_is_called_as_no_other() -> None:
     names = ["by_customer", *sides]
     assert len({name.casefold() for name in names}) == len(names)
     assert all(len(name) < 64 for name in names)  # what the shortest engine takes as a name
+
+
+def names_of(features: list[Any]) -> list[str]:
+    """The steps of the text of some features, after the history."""
+    text = Table(LOG, cm.FeatureSet(features), TWELVE[:1]).text(TWELVE[:1])
+    names = [step.name for step in text.steps]
+    return names[names.index("history") + 1 :]
+
+
+def test_few_aggregates_of_a_window_are_counted_with_those_of_all_history() -> None:
+    few = [cm.Count(event_type="view", window=f"{n}d") for n in range(1, 4)]
+    ever = cm.Recency(event_type="view")
+    assert names_of([ever, *few]) == ["by_customer", "by_view"]
+    # One more, and a pass over the window is cheaper; without all of history there is nothing to go with.
+    assert names_of([ever, *few, cm.Count(event_type="view", window="4d")]) == [
+        "by_customer",
+        "by_view",
+        "by_view_lately",
+    ]
+    assert names_of(few) == ["by_customer", "by_view_lately"]
+
+
+def test_what_looks_at_a_grouping_looks_at_the_one_it_was_taken_into() -> None:
+    latest = cm.Latest("channel", window="3d")
+    assert names_of([latest]) == ["by_customer", "ends_1"]
+    text = str(Table(LOG, cm.FeatureSet([latest]), TWELVE[:1]).text(TWELVE[:1]).whole())
+    assert "JOIN by_customer USING" in text
+    assert "lately" not in text
+
+
+def test_aggregates_whose_names_meet_stay_apart() -> None:
+    ever, lately = Aggregates("ever"), Aggregates("lately")
+    ever.add(exp.Max(this=exp.column("x")), "seen")
+    lately.add(exp.Min(this=exp.column("x")), "Seen")
+    assert not ever.take(lately)
+    assert [each.sql() for each in ever.selected()] == ["MAX(x) AS seen"]

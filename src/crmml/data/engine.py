@@ -97,11 +97,14 @@ class Engine:
         view = exp.to_identifier(name, quoted=True).sql(DIALECT)
         self._run(f"CREATE OR REPLACE TEMP VIEW {view} AS {query.sql(DIALECT)}")
 
-    def create_table(self, query: exp.Expr) -> str:
-        """Keep the rows of `query` in a table of its own, and give its name; `drop_table` when done."""
-        name = f"kept_{next(self._numbers)}"
+    def create_table(self, query: exp.Expr, name: str | None = None) -> str:
+        """Keep the rows of `query` in a table, and give its name; `drop_table` when done.
+
+        `name` is that of a table that was made and dropped before; a new one by default.
+        """
+        name = name or f"kept_{next(self._numbers)}"
         with self._lock:
-            self._run(f"CREATE TEMP TABLE {name} AS {query.sql(DIALECT)}")
+            self._run(f"CREATE TEMP TABLE {exp.to_identifier(name).sql(DIALECT)} AS {query.sql(DIALECT)}")
         return name
 
     def drop_table(self, name: str) -> None:

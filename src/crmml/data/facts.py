@@ -82,8 +82,8 @@ def read_facts(log: "InteractionLog") -> Facts:
         exp.select(
             exp.alias_(group, "event_type"),
             exp.alias_(exp.Count(this=exp.Star()), "n"),
-            exp.alias_(count_where(is_missing("customer_id")), "missing_customer_id"),
-            exp.alias_(count_where(is_missing("timestamp")), "missing_timestamp"),
+            exp.alias_(_count_missing("customer_id"), "missing_customer_id"),
+            exp.alias_(_count_missing("timestamp"), "missing_timestamp"),
             exp.alias_(count_where(exp.LT(this=time, expression=moment(EARLIEST))), "impossible_timestamp"),
             exp.alias_(count_where(exp.GT(this=time, expression=moment(now() + CLOCK_SKEW))), "future_timestamp"),
             exp.alias_(_within_calendar(exp.Min(this=time)), "first"),
@@ -110,6 +110,11 @@ def read_facts(log: "InteractionLog") -> Facts:
         last=_in_utc(max(lasts, default=None)),
         event_types=dict(counts),
     )
+
+
+def _count_missing(name: str) -> exp.Expr:
+    """How many rows have no value: cheaper than to compare each with NULL."""
+    return exp.Sub(this=exp.Count(this=exp.Star()), expression=exp.Count(this=exp.column(name, quoted=True)))
 
 
 def _within_calendar(time: exp.Expr) -> exp.Expr:

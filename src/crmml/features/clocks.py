@@ -62,10 +62,9 @@ class HourShare(Aggregate):
     def sql(self, plan: Plan) -> exp.Expr:
         hour = plan.clock("hour", self.timezone)
         first, end = self.hours
-        bounds = [
-            exp.GTE(this=hour, expression=number(first)),
-            exp.LT(this=hour.copy(), expression=number(end)),
-        ]
+        # No hour is below 0 or above 23: a bound there would only be compared with.
+        bounds: list[exp.Expr] = [exp.GTE(this=hour, expression=number(first))] if first else []
+        bounds += [exp.LT(this=hour.copy(), expression=number(end))] if end < 24 else []
         return _share(self, plan, exp.and_(*bounds) if first < end else exp.paren(exp.or_(*bounds)))
 
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlglot import exp
 
+from crmml.data.engine import DIALECT
 from crmml.data.sources import LOG, parquet
 from crmml.data.sql import moment
 from crmml.features.expressions import column, microseconds, number
@@ -98,6 +99,9 @@ class Kept:
         self._until = until
         self._file: exp.Expr | None = None
         self._table: str | None = None
+        # Every table gets the name of the first, so that files of a log share their texts.
+        self._name: str | None = None
+        self._texts: dict[tuple[Text, bool], str] = {}
         self._in_order = False
         # Where the shares begin in the table, and where the last ends.
         self._starts: list[int] | None = None
@@ -113,18 +117,29 @@ class Kept:
             self._engine.drop_table(self._table)
             self._table = None
 
-    def text_of(self, share: Share, text: Text) -> exp.Select:
+    def text_of(self, share: Share, text: Text) -> exp.Select | str:
         """The text of the rows of a share, which reads what is kept for it."""
         table = self._table
         if table is None or share.file is not self._file:
             table = self._keep(share)
+        if share.file is None:
+            return self._written(table, share, text)
+        key = (text, self._in_order)
+        if key not in self._texts:
+            self._texts[key] = self._written(table, share, text).sql(DIALECT)
+        return self._texts[key]
+
+    def _written(self, table: str, share: Share, text: Text) -> exp.Select:
         rows = exp.select("*").from_(table)
         if share.file is None and share.of > 1:
             rows = rows.where(*self._range(table, share))
         query = text.from_coded(rows)
         # What comes out is sorted as columns, which is several times cheaper than as rows.
         query.set("order", None)
-        return looking_back(query) if self._in_order else query
+        if not self._in_order:
+            return query
+        # The steps are those of the text itself, which the next file may have to read without this order.
+        return looking_back(query if share.file is None else query.copy())
 
     def _keep(self, share: Share) -> str:
         """Read the log, or the file of a share, into a table in place of the one that is there."""
@@ -132,8 +147,8 @@ class Kept:
         query = _read(self._coded.copy(), share.file, self._until)
         # What is prepared stands in this order; only cleaning may have taken it away, and that is looked at.
         query = query if share.file is not None else sorted_by_customer_and_time(query)
-        table: str = self._engine.create_table(query)
-        self._table = table
+        table: str = self._engine.create_table(query, self._name)
+        self._table = self._name = table
         self._file = share.file
         self._in_order = bool(self._engine.row(is_in_order(table))["in_order"])
         return table

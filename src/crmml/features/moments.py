@@ -26,13 +26,12 @@ def local_us(timestamp: exp.Expr, timezone: str) -> exp.Expr:
 def clock_sql(part: Clock, at_us: exp.Expr) -> exp.Expr:
     """The part of a time, in microseconds since 1970, that a clock or calendar shows."""
     since = exp.Paren(this=exp.Add(this=at_us, expression=number(SINCE_1899)))
+    # Small numbers first: their remainders are cheaper than those of microseconds.
     if part == "hour":
-        hours = exp.IntDiv(this=since, expression=number(HOUR))
-        return exp.cast(exp.Mod(this=exp.Paren(this=hours), expression=number(24)), "INT")
-    days: exp.Expr = exp.IntDiv(this=since, expression=number(DAY))
-    if part == "weekday":
-        days = exp.Mod(this=exp.Paren(this=days), expression=number(7))
-    return exp.cast(days, "INT")
+        hours = exp.cast(exp.IntDiv(this=since, expression=number(HOUR)), "INT")
+        return exp.Mod(this=hours, expression=number(24))
+    days = exp.cast(exp.IntDiv(this=since, expression=number(DAY)), "INT")
+    return exp.Mod(this=days, expression=number(7)) if part == "weekday" else days
 
 
 def zone_parts(timezone: str) -> list[str]:

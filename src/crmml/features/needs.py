@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from crmml.features.plan import Plan
 
 HISTORY = "history"
+# So many aggregates over a window cost less among all events of a type than a pass and a join of their own.
+FEW = 3
 
 
 class Aggregates:
@@ -49,6 +51,14 @@ class Aggregates:
             self._names[aggregate] = name
         return column(self._names[aggregate], self.side)
 
+    def take(self, other: "Aggregates") -> bool:
+        """Take over the few aggregates of `other`, under the names that they have there; False if that cannot be."""
+        taken = {name.casefold() for name in (*self._taken, *self._names.values())}
+        if len(other._names) > FEW or any(name.casefold() in taken for name in other._names.values()):
+            return False
+        self._names |= other._names
+        return True
+
     def selected(self) -> Iterable[exp.Expr]:
         """`aggregate AS name`, for each."""
         return (exp.alias_(aggregate.copy(), name) for aggregate, name in self._names.items())
@@ -69,6 +79,10 @@ class Events:
         """An aggregate over the grouping; either all of them look at a window of it, or none does."""
         self._reach_us = max(window_us, self._reach_us or 0) if window_us is not None else None
         return self._aggregates.add(aggregate, name)
+
+    def take(self, lately: "Events") -> bool:
+        """Take over what the grouping of a window of the same events has, where that is little."""
+        return self._aggregates.take(lately._aggregates)
 
     def steps(self) -> Iterable[Step]:
         query = group(HISTORY, self._plan.keys, self._aggregates.selected())

@@ -187,9 +187,12 @@ class Plan:
         `before` are steps that stand between the history and the groupings, `after` others that `joined` names to
         be joined to the result.
         """
+        taken = self._take_together()
         # The plain groupings come first: others look at what they find.
         ordered = sorted(self._needs.values(), key=lambda need: not isinstance(need, Events))
         needs = [step for need in ordered for step in need.steps()]
+        for each in (*features.values(), *(step.query for step in needs)):
+            _rename(each, taken)
         query = exp.select(
             column("customer_id", base),
             exp.alias_(self.as_of(base), "as_of"),
@@ -203,6 +206,18 @@ class Plan:
         return Text(
             [*self.coded_steps(), self.history_step(), *before, *needs, *after], query.order_by(*order, copy=False)
         )
+
+    def _take_together(self) -> dict[str, str]:
+        """Make one grouping of those of a type, ever and lately, where that is cheaper; old side -> new side."""
+        taken = {}
+        for key, lately in list(self._needs.items()):
+            if not (isinstance(key, tuple) and isinstance(lately, Events) and key[-1]):
+                continue
+            ever = self._needs.get((*key[:-1], False))
+            if isinstance(ever, Events) and ever.take(lately):
+                taken[lately.side] = ever.side
+                del self._needs[key]
+        return taken
 
     def coded_steps(self) -> list[Step]:
         """The steps from the log to `coded`; call it after everything has been asked of the plan."""
@@ -309,6 +324,14 @@ def _of_time(value: exp.Expr) -> bool:
     """Whether a column is worked out of `at_us` in `history`, and not kept in `coded`."""
     # An attribute may be called so too, but what a user named is quoted.
     return any(found.name == AT and not found.this.quoted for found in value.find_all(exp.Column))
+
+
+def _rename(query: exp.Expr, sides: dict[str, str]) -> None:
+    """Let `query` read other sides than it was written for."""
+    for found in query.find_all(exp.Column, exp.Table):
+        part = "table" if isinstance(found, exp.Column) else "this"
+        if found.text(part) in sides:
+            found.set(part, exp.to_identifier(sides[found.text(part)]))
 
 
 def _named_feature(value: exp.Expr, name: str) -> exp.Expr:

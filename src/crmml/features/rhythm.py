@@ -348,18 +348,16 @@ class Runs:
 
     def steps(self) -> Iterable[Step]:
         keys = self._plan.keys
-        before = oldest_first(exp.Lag(this=column(AGE)), keys)
-        periods = exp.select(
-            *keys,
-            column(AGE),
-            exp.alias_(period_of(column(AGE), self._every_us), "period"),
-            exp.alias_(period_of(before, self._every_us), "previous_period"),
-        ).from_(HISTORY)
+        period = exp.alias_(period_of(column(AGE), self._every_us), "period")
+        periods = exp.select(*keys, column(AGE), period).from_(HISTORY)
         yield Step(f"{self._name}_periods", periods.where(*self._conditions))
+        before = exp.alias_(oldest_first(exp.Lag(this=column("period")), keys), "previous_period")
+        beside = exp.select(*keys, column(AGE), column("period"), before).from_(f"{self._name}_periods")
+        yield Step(f"{self._name}_beside", beside)
         far = exp.GT(this=column("previous_period"), expression=plus(column("period"), 1))
         start_before = oldest_first(exp.Lag(this=column("period")), keys)
         starts = exp.select(*keys, "period", "previous_period", exp.alias_(start_before, "start_before")).from_(
-            f"{self._name}_periods"
+            f"{self._name}_beside"
         )
         yield Step(
             self._name, starts.where(exp.or_(exp.Is(this=column("previous_period"), expression=exp.null()), far))

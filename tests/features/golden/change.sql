@@ -34,20 +34,10 @@ WITH events AS (
 ), by_customer AS (
   SELECT
     customer_id,
-    as_of
-  FROM history
-  GROUP BY
-    customer_id,
-    as_of
-), by_customer_lately AS (
-  SELECT
-    customer_id,
     as_of,
     COUNT(CASE WHEN age_us <= 2592000000000 THEN 1 END) AS recent_of_change_30d,
     COUNT(CASE WHEN age_us <= 5184000000000 AND age_us > 2592000000000 THEN 1 END) AS earlier_of_change_30d
   FROM history
-  WHERE
-    age_us <= 5184000000000
   GROUP BY
     customer_id,
     as_of
@@ -73,12 +63,10 @@ SELECT
   by_customer.customer_id,
   by_customer.as_of AS as_of,
   (
-    COALESCE(by_customer_lately.recent_of_change_30d, 0) - COALESCE(by_customer_lately.earlier_of_change_30d, 0)
+    COALESCE(by_customer.recent_of_change_30d, 0) - COALESCE(by_customer.earlier_of_change_30d, 0)
   ) AS change_30d,
   CAST(COALESCE(by_purchase_lately.recent_of_change_ratio_amount_purchase_30d, 0) AS DOUBLE) / NULLIF(COALESCE(by_purchase_lately.earlier_of_change_ratio_amount_purchase_30d, 0), 0) AS change_ratio_amount_purchase_30d
 FROM by_customer
-LEFT JOIN by_customer_lately
-  USING (customer_id, as_of)
 LEFT JOIN by_purchase_lately
   USING (customer_id, as_of)
 ORDER BY

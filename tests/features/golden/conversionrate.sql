@@ -42,22 +42,12 @@ WITH events AS (
   GROUP BY
     customer_id,
     as_of
-), by_view_lately AS (
-  SELECT
-    customer_id,
-    as_of,
-    COUNT(CASE WHEN age_us <= 7776000000000 THEN 1 END) AS n_of_conversion_rate_view_to_purchase_within_7d_90d
-  FROM history
-  WHERE
-    "event_type_code" = 1 AND age_us <= 7776000000000
-  GROUP BY
-    customer_id,
-    as_of
 ), by_view AS (
   SELECT
     customer_id,
     as_of,
-    COUNT(CASE WHEN "channel_code" = 1 THEN 1 END) AS n_of_conversion_rate_view_web_to_purchase_within_30d_on_item_id
+    COUNT(CASE WHEN "channel_code" = 1 THEN 1 END) AS n_of_conversion_rate_view_web_to_purchase_within_30d_on_item_id,
+    COUNT(CASE WHEN age_us <= 7776000000000 THEN 1 END) AS n_of_conversion_rate_view_to_purchase_within_7d_90d
   FROM history
   WHERE
     "event_type_code" = 1
@@ -126,15 +116,13 @@ WITH events AS (
 SELECT
   by_customer.customer_id,
   by_customer.as_of AS as_of,
-  CAST(COALESCE(followed_1_by_customer.conversion_rate_view_to_purchase_within_7d_90d, 0) AS DOUBLE) / NULLIF(by_view_lately.n_of_conversion_rate_view_to_purchase_within_7d_90d, 0) AS conversion_rate_view_to_purchase_within_7d_90d,
+  CAST(COALESCE(followed_1_by_customer.conversion_rate_view_to_purchase_within_7d_90d, 0) AS DOUBLE) / NULLIF(by_view.n_of_conversion_rate_view_to_purchase_within_7d_90d, 0) AS conversion_rate_view_to_purchase_within_7d_90d,
   CAST(COALESCE(
     followed_2_by_customer.conversion_rate_view_web_to_purchase_within_30d_on_item_id,
     0
   ) AS DOUBLE) / NULLIF(by_view.n_of_conversion_rate_view_web_to_purchase_within_30d_on_item_id, 0) AS conversion_rate_view_web_to_purchase_within_30d_on_item_id
 FROM by_customer
 LEFT JOIN followed_1_by_customer
-  USING (customer_id, as_of)
-LEFT JOIN by_view_lately
   USING (customer_id, as_of)
 LEFT JOIN followed_2_by_customer
   USING (customer_id, as_of)

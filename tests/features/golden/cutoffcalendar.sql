@@ -39,10 +39,8 @@ SELECT
   by_customer.as_of AS as_of,
   CAST(MONTH(by_customer.as_of) AS BIGINT) AS as_of_month,
   CAST(CAST((
-    (
-      EPOCH_US(by_customer.as_of) + 2209593600000000
-    ) // 86400000000
-  ) % 7 AS INT) AS BIGINT) AS as_of_weekday,
+    EPOCH_US(by_customer.as_of) + 2209593600000000
+  ) // 86400000000 AS INT) % 7 AS BIGINT) AS as_of_weekday,
   CAST(DAYOFYEAR(by_customer.as_of) AS BIGINT) AS as_of_day_of_year
 FROM by_customer
 ORDER BY

@@ -36,19 +36,9 @@ WITH events AS (
   SELECT
     customer_id,
     as_of,
-    COUNT(*) AS n_of_days_active
-  FROM history
-  GROUP BY
-    customer_id,
-    as_of
-), by_customer_lately AS (
-  SELECT
-    customer_id,
-    as_of,
+    COUNT(*) AS n_of_days_active,
     COUNT(CASE WHEN age_us <= 7776000000000 THEN 1 END) AS n_of_days_active_90d
   FROM history
-  WHERE
-    age_us <= 7776000000000
   GROUP BY
     customer_id,
     as_of
@@ -105,15 +95,13 @@ SELECT
   ) AS days_active,
   COALESCE(
     (
-      by_customer_lately.n_of_days_active_90d - COALESCE(ordered_1_by_customer.later_of_days_active_90d, 0)
+      by_customer.n_of_days_active_90d - COALESCE(ordered_1_by_customer.later_of_days_active_90d, 0)
     ),
     0
   ) AS days_active_90d,
   COALESCE(pairs_1_by_customer.days_active_europe_berlin_90d, 0) AS days_active_europe_berlin_90d
 FROM by_customer
 LEFT JOIN ordered_1_by_customer
-  USING (customer_id, as_of)
-LEFT JOIN by_customer_lately
   USING (customer_id, as_of)
 LEFT JOIN pairs_1_by_customer
   USING (customer_id, as_of)

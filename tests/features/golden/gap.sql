@@ -42,23 +42,13 @@ WITH events AS (
     as_of,
     MAX(age_us) AS oldest_of_gap_mean_purchase,
     MIN(age_us) AS youngest_of_gap_mean_purchase,
-    COUNT(*) AS n_of_gap_mean_purchase
-  FROM history
-  WHERE
-    "event_type_code" = 1
-  GROUP BY
-    customer_id,
-    as_of
-), by_purchase_lately AS (
-  SELECT
-    customer_id,
-    as_of,
+    COUNT(*) AS n_of_gap_mean_purchase,
     MAX(CASE WHEN age_us <= 15552000000000 THEN age_us END) AS oldest_of_gap_mean_purchase_180d,
     MIN(CASE WHEN age_us <= 15552000000000 THEN age_us END) AS youngest_of_gap_mean_purchase_180d,
     COUNT(CASE WHEN age_us <= 15552000000000 THEN 1 END) AS n_of_gap_mean_purchase_180d
   FROM history
   WHERE
-    "event_type_code" = 1 AND age_us <= 15552000000000
+    "event_type_code" = 1
   GROUP BY
     customer_id,
     as_of
@@ -172,9 +162,9 @@ SELECT
     0
   ) AS gap_last_to_mean_purchase,
   CAST(CAST((
-    by_purchase_lately.oldest_of_gap_mean_purchase_180d - by_purchase_lately.youngest_of_gap_mean_purchase_180d
+    by_purchase.oldest_of_gap_mean_purchase_180d - by_purchase.youngest_of_gap_mean_purchase_180d
   ) AS DOUBLE) / NULLIF((
-    by_purchase_lately.n_of_gap_mean_purchase_180d - 1
+    by_purchase.n_of_gap_mean_purchase_180d - 1
   ), 0) AS DOUBLE) / 86400000000 AS gap_mean_purchase_180d,
   CAST(SQRT(
     CAST((
@@ -196,8 +186,6 @@ FROM by_customer
 LEFT JOIN by_purchase
   USING (customer_id, as_of)
 LEFT JOIN ordered_1_by_customer
-  USING (customer_id, as_of)
-LEFT JOIN by_purchase_lately
   USING (customer_id, as_of)
 ORDER BY
   by_customer.customer_id,

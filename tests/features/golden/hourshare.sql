@@ -12,10 +12,8 @@ WITH events AS (
     EPOCH_US("timestamp") AS at_us,
     EPOCH_US(COALESCE(recorded_at, "timestamp")) AS known_us,
     CAST((
-      (
-        EPOCH_US("timestamp" AT TIME ZONE 'UTC' AT TIME ZONE 'Europe/Berlin') + 2209593600000000
-      ) // 3600000000
-    ) % 24 AS INT) AS "hour_europe_berlin_99f0b5",
+      EPOCH_US("timestamp" AT TIME ZONE 'UTC' AT TIME ZONE 'Europe/Berlin') + 2209593600000000
+    ) // 3600000000 AS INT) % 24 AS "hour_europe_berlin_99f0b5",
     CAST(CASE event_type WHEN 'view' THEN 1 END AS SMALLINT) AS "event_type_code"
   FROM events
 ), history AS (
@@ -24,10 +22,8 @@ WITH events AS (
     as_of,
     EPOCH_US(as_of) - at_us AS age_us,
     CAST((
-      (
-        at_us + 2209593600000000
-      ) // 3600000000
-    ) % 24 AS INT) AS "hour",
+      at_us + 2209593600000000
+    ) // 3600000000 AS INT) % 24 AS "hour",
     "hour_europe_berlin_99f0b5",
     "event_type_code"
   FROM coded
@@ -42,26 +38,6 @@ WITH events AS (
 ), by_customer AS (
   SELECT
     customer_id,
-    as_of
-  FROM history
-  GROUP BY
-    customer_id,
-    as_of
-), by_view AS (
-  SELECT
-    customer_id,
-    as_of,
-    COUNT(CASE WHEN "hour" >= 18 AND "hour" < 24 THEN 1 END) AS n_of_hour_share_18_24_view,
-    COUNT(*) AS of_hour_share_18_24_view
-  FROM history
-  WHERE
-    "event_type_code" = 1
-  GROUP BY
-    customer_id,
-    as_of
-), by_customer_lately AS (
-  SELECT
-    customer_id,
     as_of,
     COUNT(
       CASE
@@ -74,8 +50,18 @@ WITH events AS (
     ) AS n_of_hour_share_22_6_europe_berlin_90d,
     COUNT(CASE WHEN age_us <= 7776000000000 THEN 1 END) AS of_hour_share_22_6_europe_berlin_90d
   FROM history
+  GROUP BY
+    customer_id,
+    as_of
+), by_view AS (
+  SELECT
+    customer_id,
+    as_of,
+    COUNT(CASE WHEN "hour" >= 18 THEN 1 END) AS n_of_hour_share_18_24_view,
+    COUNT(*) AS of_hour_share_18_24_view
+  FROM history
   WHERE
-    age_us <= 7776000000000
+    "event_type_code" = 1
   GROUP BY
     customer_id,
     as_of
@@ -84,11 +70,9 @@ SELECT
   by_customer.customer_id,
   by_customer.as_of AS as_of,
   CAST(by_view.n_of_hour_share_18_24_view AS DOUBLE) / NULLIF(by_view.of_hour_share_18_24_view, 0) AS hour_share_18_24_view,
-  CAST(by_customer_lately.n_of_hour_share_22_6_europe_berlin_90d AS DOUBLE) / NULLIF(by_customer_lately.of_hour_share_22_6_europe_berlin_90d, 0) AS hour_share_22_6_europe_berlin_90d
+  CAST(by_customer.n_of_hour_share_22_6_europe_berlin_90d AS DOUBLE) / NULLIF(by_customer.of_hour_share_22_6_europe_berlin_90d, 0) AS hour_share_22_6_europe_berlin_90d
 FROM by_customer
 LEFT JOIN by_view
-  USING (customer_id, as_of)
-LEFT JOIN by_customer_lately
   USING (customer_id, as_of)
 ORDER BY
   by_customer.customer_id,

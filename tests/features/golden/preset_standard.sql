@@ -32,10 +32,8 @@ WITH events AS (
     "event_type_code",
     "channel_code",
     CAST((
-      (
-        at_us + 2209593600000000
-      ) // 86400000000
-    ) % 7 AS INT) AS "weekday",
+      at_us + 2209593600000000
+    ) // 86400000000 AS INT) % 7 AS "weekday",
     item_id,
     channel,
     CAST((
@@ -287,15 +285,18 @@ WITH events AS (
       (
         age_us - 1
       ) // 2592000000000
-    ) AS period,
-    (
-      (
-        LAG(age_us) OVER (PARTITION BY customer_id, as_of ORDER BY age_us DESC) - 1
-      ) // 2592000000000
-    ) AS previous_period
+    ) AS period
   FROM history
   WHERE
     "event_type_code" = 1
+), runs_1_beside AS (
+  SELECT
+    customer_id,
+    as_of,
+    age_us,
+    period,
+    LAG(period) OVER (PARTITION BY customer_id, as_of ORDER BY age_us DESC) AS previous_period
+  FROM runs_1_periods
 ), runs_1 AS (
   SELECT
     customer_id,
@@ -303,7 +304,7 @@ WITH events AS (
     period,
     previous_period,
     LAG(period) OVER (PARTITION BY customer_id, as_of ORDER BY age_us DESC) AS start_before
-  FROM runs_1_periods
+  FROM runs_1_beside
   WHERE
     previous_period IS NULL OR previous_period > period + 1
 ), runs_1_by_customer AS (
@@ -324,13 +325,16 @@ WITH events AS (
       (
         age_us - 1
       ) // 2592000000000
-    ) AS period,
-    (
-      (
-        LAG(age_us) OVER (PARTITION BY customer_id, as_of ORDER BY age_us DESC) - 1
-      ) // 2592000000000
-    ) AS previous_period
+    ) AS period
   FROM history
+), runs_2_beside AS (
+  SELECT
+    customer_id,
+    as_of,
+    age_us,
+    period,
+    LAG(period) OVER (PARTITION BY customer_id, as_of ORDER BY age_us DESC) AS previous_period
+  FROM runs_2_periods
 ), runs_2 AS (
   SELECT
     customer_id,
@@ -338,7 +342,7 @@ WITH events AS (
     period,
     previous_period,
     LAG(period) OVER (PARTITION BY customer_id, as_of ORDER BY age_us DESC) AS start_before
-  FROM runs_2_periods
+  FROM runs_2_beside
   WHERE
     previous_period IS NULL OR previous_period > period + 1
 ), runs_2_by_customer AS (

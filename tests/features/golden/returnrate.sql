@@ -50,23 +50,13 @@ WITH events AS (
   GROUP BY
     customer_id,
     as_of
-), by_purchase_lately AS (
-  SELECT
-    customer_id,
-    as_of,
-    SUM(CASE WHEN age_us <= 7776000000000 THEN "exact_amount" END) AS bought_of_return_rate_by_view_amount_purchase_90d
-  FROM history
-  WHERE
-    "event_type_code" = 2 AND age_us <= 7776000000000
-  GROUP BY
-    customer_id,
-    as_of
 ), by_purchase AS (
   SELECT
     customer_id,
     as_of,
     SUM(CASE WHEN "exact_amount" < 0 THEN "exact_amount" END) AS negative_of_return_rate_negative_amount_purchase,
-    SUM(CASE WHEN "exact_amount" > 0 THEN "exact_amount" END) AS positive_of_return_rate_negative_amount_purchase
+    SUM(CASE WHEN "exact_amount" > 0 THEN "exact_amount" END) AS positive_of_return_rate_negative_amount_purchase,
+    SUM(CASE WHEN age_us <= 7776000000000 THEN "exact_amount" END) AS bought_of_return_rate_by_view_amount_purchase_90d
   FROM history
   WHERE
     "event_type_code" = 2
@@ -77,12 +67,10 @@ WITH events AS (
 SELECT
   by_customer.customer_id,
   by_customer.as_of AS as_of,
-  CAST(ABS(COALESCE(by_view_lately.returned_of_return_rate_by_view_amount_purchase_90d, 0)) AS DOUBLE) / NULLIF(by_purchase_lately.bought_of_return_rate_by_view_amount_purchase_90d, 0) AS return_rate_by_view_amount_purchase_90d,
+  CAST(ABS(COALESCE(by_view_lately.returned_of_return_rate_by_view_amount_purchase_90d, 0)) AS DOUBLE) / NULLIF(by_purchase.bought_of_return_rate_by_view_amount_purchase_90d, 0) AS return_rate_by_view_amount_purchase_90d,
   CAST(ABS(COALESCE(by_purchase.negative_of_return_rate_negative_amount_purchase, 0)) AS DOUBLE) / NULLIF(by_purchase.positive_of_return_rate_negative_amount_purchase, 0) AS return_rate_negative_amount_purchase
 FROM by_customer
 LEFT JOIN by_view_lately
-  USING (customer_id, as_of)
-LEFT JOIN by_purchase_lately
   USING (customer_id, as_of)
 LEFT JOIN by_purchase
   USING (customer_id, as_of)

@@ -34,7 +34,8 @@ WITH events AS (
 ), by_customer AS (
   SELECT
     customer_id,
-    as_of
+    as_of,
+    COUNT(CASE WHEN age_us <= 7776000000000 THEN 1 END) AS of_share_view_90d
   FROM history
   GROUP BY
     customer_id,
@@ -47,17 +48,6 @@ WITH events AS (
   FROM history
   WHERE
     "event_type_code" = 1 AND age_us <= 7776000000000
-  GROUP BY
-    customer_id,
-    as_of
-), by_customer_lately AS (
-  SELECT
-    customer_id,
-    as_of,
-    COUNT(CASE WHEN age_us <= 7776000000000 THEN 1 END) AS of_share_view_90d
-  FROM history
-  WHERE
-    age_us <= 7776000000000
   GROUP BY
     customer_id,
     as_of
@@ -77,12 +67,10 @@ WITH events AS (
 SELECT
   by_customer.customer_id,
   by_customer.as_of AS as_of,
-  CAST(COALESCE(by_view_lately.n_of_share_view_90d, 0) AS DOUBLE) / NULLIF(by_customer_lately.of_share_view_90d, 0) AS share_view_90d,
+  CAST(COALESCE(by_view_lately.n_of_share_view_90d, 0) AS DOUBLE) / NULLIF(by_customer.of_share_view_90d, 0) AS share_view_90d,
   CAST(COALESCE(by_purchase.n_of_share_purchase_web, 0) AS DOUBLE) / NULLIF(by_purchase.of_share_purchase_web, 0) AS share_purchase_web
 FROM by_customer
 LEFT JOIN by_view_lately
-  USING (customer_id, as_of)
-LEFT JOIN by_customer_lately
   USING (customer_id, as_of)
 LEFT JOIN by_purchase
   USING (customer_id, as_of)

@@ -34,14 +34,6 @@ WITH events AS (
 ), by_customer AS (
   SELECT
     customer_id,
-    as_of
-  FROM history
-  GROUP BY
-    customer_id,
-    as_of
-), by_customer_lately AS (
-  SELECT
-    customer_id,
     as_of,
     SUM(
       CASE
@@ -54,8 +46,6 @@ WITH events AS (
       END
     ) AS trend_180d
   FROM history
-  WHERE
-    age_us <= 15552000000000
   GROUP BY
     customer_id,
     as_of
@@ -83,11 +73,9 @@ WITH events AS (
 SELECT
   by_customer.customer_id,
   by_customer.as_of AS as_of,
-  CAST(COALESCE(by_customer_lately.trend_180d, 0) AS DOUBLE) * 6 / 210 AS trend_180d,
+  CAST(COALESCE(by_customer.trend_180d, 0) AS DOUBLE) * 6 / 210 AS trend_180d,
   CAST(COALESCE(by_purchase_lately.trend_amount_purchase_4w_by_4, 0) AS DOUBLE) * 6 / 60 AS trend_amount_purchase_4w_by_4
 FROM by_customer
-LEFT JOIN by_customer_lately
-  USING (customer_id, as_of)
 LEFT JOIN by_purchase_lately
   USING (customer_id, as_of)
 ORDER BY

@@ -11,10 +11,8 @@ WITH events AS (
     EPOCH_US("timestamp") AS at_us,
     EPOCH_US(COALESCE(recorded_at, "timestamp")) AS known_us,
     CAST((
-      (
-        EPOCH_US("timestamp" AT TIME ZONE 'UTC' AT TIME ZONE 'Europe/Berlin') + 2209593600000000
-      ) // 86400000000
-    ) % 7 AS INT) AS "weekday_europe_berlin_99f0b5"
+      EPOCH_US("timestamp" AT TIME ZONE 'UTC' AT TIME ZONE 'Europe/Berlin') + 2209593600000000
+    ) // 86400000000 AS INT) % 7 AS "weekday_europe_berlin_99f0b5"
   FROM events
 ), history AS (
   SELECT
@@ -22,10 +20,8 @@ WITH events AS (
     as_of,
     EPOCH_US(as_of) - at_us AS age_us,
     CAST((
-      (
-        at_us + 2209593600000000
-      ) // 86400000000
-    ) % 7 AS INT) AS "weekday",
+      at_us + 2209593600000000
+    ) // 86400000000 AS INT) % 7 AS "weekday",
     "weekday_europe_berlin_99f0b5"
   FROM coded
   JOIN (
@@ -41,15 +37,7 @@ WITH events AS (
     customer_id,
     as_of,
     COUNT(CASE WHEN "weekday" IN (5, 6) THEN 1 END) AS n_of_weekday_share_saturday_or_sunday,
-    COUNT(*) AS of_weekday_share_saturday_or_sunday
-  FROM history
-  GROUP BY
-    customer_id,
-    as_of
-), by_customer_lately AS (
-  SELECT
-    customer_id,
-    as_of,
+    COUNT(*) AS of_weekday_share_saturday_or_sunday,
     COUNT(
       CASE
         WHEN age_us <= 7776000000000 AND "weekday_europe_berlin_99f0b5" IN (0)
@@ -58,8 +46,6 @@ WITH events AS (
     ) AS n_of_weekday_share_monday_europe_berlin_90d,
     COUNT(CASE WHEN age_us <= 7776000000000 THEN 1 END) AS of_weekday_share_monday_europe_berlin_90d
   FROM history
-  WHERE
-    age_us <= 7776000000000
   GROUP BY
     customer_id,
     as_of
@@ -68,10 +54,8 @@ SELECT
   by_customer.customer_id,
   by_customer.as_of AS as_of,
   CAST(by_customer.n_of_weekday_share_saturday_or_sunday AS DOUBLE) / NULLIF(by_customer.of_weekday_share_saturday_or_sunday, 0) AS weekday_share_saturday_or_sunday,
-  CAST(by_customer_lately.n_of_weekday_share_monday_europe_berlin_90d AS DOUBLE) / NULLIF(by_customer_lately.of_weekday_share_monday_europe_berlin_90d, 0) AS weekday_share_monday_europe_berlin_90d
+  CAST(by_customer.n_of_weekday_share_monday_europe_berlin_90d AS DOUBLE) / NULLIF(by_customer.of_weekday_share_monday_europe_berlin_90d, 0) AS weekday_share_monday_europe_berlin_90d
 FROM by_customer
-LEFT JOIN by_customer_lately
-  USING (customer_id, as_of)
 ORDER BY
   by_customer.customer_id,
   by_customer.as_of
