@@ -78,7 +78,7 @@ class RecommendationReport:
         rows = []
         for part, mine in self._parts():
             hits, names = _wide(mine, "hit_rate")
-            means = _drawn(len(hits)) @ hits
+            means = _redrawn(hits)
             rule = names.index(RULE)
             with np.errstate(divide="ignore", invalid="ignore"):
                 ratios, times = means / means[:, [rule]], hits.mean(axis=0) / hits[:, rule].mean()
@@ -168,11 +168,12 @@ class RecommendationReport:
 
 
 def _measured(part: str, rows: pd.DataFrame, against: str) -> pd.DataFrame:
-    found, weights = [], _drawn(rows["customer_id"].nunique())
-    for metric in METRICS:
-        values, names = _wide(rows, metric)
-        draws = weights @ values
-        rule = names.index(against)
+    names = list(dict.fromkeys(rows["contender"]))
+    wide = np.concatenate([_wide(rows, metric)[0] for metric in METRICS], axis=1)
+    redrawn, rule, found = _redrawn(wide), names.index(against), []
+    for place, metric in enumerate(METRICS):
+        mine = slice(place * len(names), (place + 1) * len(names))
+        values, draws = wide[:, mine], redrawn[:, mine]
         for column, name in enumerate(names):
             low, high = interval(draws[:, column])
             least, most = interval(draws[:, column] - draws[:, rule])
@@ -195,11 +196,14 @@ def _wide(rows: pd.DataFrame, metric: str) -> tuple[NDArray[np.float64], list[st
     return wide.to_numpy(np.float64), names
 
 
-def _drawn(customers: int) -> NDArray[np.float64]:
-    """How much each customer weighs in each redrawing, shape (replicates, customers); rows add up to 1."""
-    random = np.random.default_rng(0)
-    drawn = [np.bincount(random.integers(customers, size=customers), minlength=customers) for _ in range(REPLICATES)]
-    return np.stack(drawn) / customers
+def _redrawn(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The means of the columns when customers (rows) are drawn anew, always in the same way; (replicates, columns)."""
+    random, customers = np.random.default_rng(0), len(values)
+    means = np.empty((REPLICATES, values.shape[1]))
+    for number in range(REPLICATES):
+        weights = np.bincount(random.integers(customers, size=customers), minlength=customers)
+        means[number] = weights @ values / customers
+    return means
 
 
 def _items(few: int, many: int) -> str:
