@@ -4,7 +4,8 @@
 
 FOLDER holds `train.parquet`, `test.parquet` and `test_negatives.parquet` (`user_id`, `item_id`) of the published
 split. Sampled metrics compare with the published figures and with nothing else: they order models differently from
-the full ranking, which stands beside them. Parameters were chosen on one item of everybody drawn from train.
+the full ranking, which stands beside them. Parameters and the 2 to 1 were chosen on one item of everybody drawn from
+train.
 """
 
 import argparse
@@ -49,7 +50,7 @@ def main() -> None:
     for name, figures in PUBLISHED.items():
         print(f"{name + ' *':20}{figures[0]:9.4f}{figures[1]:9.4f}")
     found = {name: scores_of(model.fit(log)) for name, model in MODELS.items()}
-    found["ALS + EASE"] = standardised(found["ALS"]) + standardised(found["EASE"])
+    found["2 ALS + EASE"] = 2 * standardised(found["ALS"]) + standardised(found["EASE"])
     for name, scores in found.items():
         sampled, full = among_sampled(scores, log, test, negatives), among_all(scores, log, test)
         print(f"{name:20}{sampled[0]:9.4f}{sampled[1]:9.4f}{full[0]:14.4f}{full[1]:9.4f}")
