@@ -1,6 +1,7 @@
 """What every recommender must refuse, and with which words."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -162,7 +163,7 @@ class TestErrors:
     def test_nothing_to_offer(self, kind: type[Recommender]) -> None:
         model = kind().fit(two_blocks())
         for items in ([40, 41, 41], []):
-            assert text_of(DataError, lambda items=items: model.recommend([1], items=items)) == (
+            assert text_of(DataError, partial(model.recommend, [1], items=items)) == (
                 f"{kind.__name__}.recommend: none of the {len(set(items))} items that may be recommended was in the "
                 "interactions the model was fitted on, such as 0. Give items of the log, or None for all."
             )
