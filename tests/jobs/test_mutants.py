@@ -10,6 +10,7 @@ from tests.jobs import (
     test_buyers,
     test_items,
     test_realised,
+    test_repeats,
     test_rolling,
     test_rules,
     test_tune,
@@ -113,6 +114,30 @@ MUTANTS = {
         "relevant = new_items(relevant, history)",
         "relevant = relevant",
         test_items.test_metrics_by_hand,
+    ),
+    "repeats left out of lists": (
+        ITEMS,
+        "exclude_seen=not repeats",
+        "exclude_seen=True",
+        test_repeats.test_personal_frequency_is_a_rule_of_repeats,
+    ),
+    "repeats left out of what a bundle recommends": (
+        "crmml.bundle.lists",
+        "exclude_seen=False",
+        "exclude_seen=True",
+        test_repeats.test_a_bundle_recommends_again_and_knows_the_order,
+    ),
+    "training without the order": (
+        "crmml.jobs.train",
+        "in_order=model.reads_order",
+        "in_order=False",
+        test_repeats.test_a_bundle_recommends_again_and_knows_the_order,
+    ),
+    "times after the cutoff": (
+        "crmml.features.interactions",
+        'events["as_of"] - pd.to_timedelta',
+        'events["as_of"] + pd.to_timedelta',
+        test_repeats.test_events_in_order_carry_their_time,
     ),
     "recall over the whole list": (
         "crmml.metrics.lists",

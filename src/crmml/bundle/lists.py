@@ -24,7 +24,7 @@ def build_lists(
     """`customer_id`, `item_id`, `rank`, `score`: the k best items as of `as_of`, in the order of the customers.
 
     For the target's population, or without a target for every customer with interactions. What a customer has
-    interacted with before `as_of`, also since the training, is left out.
+    interacted with before `as_of`, also since the training, is left out, unless the target counts repeats.
     """
     seen = build_interactions(log, interactions, as_of)[["customer_id", "item_id"]]
     if target is None:
@@ -34,6 +34,8 @@ def build_lists(
         customers = table.index.get_level_values("customer_id")
     if not len(customers):
         return pd.DataFrame(columns=_COLUMNS)
+    if target is not None and target.repeats:
+        return item_scores(model, customers, k, exclude_seen=False)
     return _unseen(model, customers, seen, k)
 
 

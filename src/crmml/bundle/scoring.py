@@ -142,7 +142,7 @@ def _probability_of_one(model: Any, rows: pd.DataFrame) -> npt.NDArray[Any]:
     return np.asarray(model.predict_proba(rows))[:, int(found[0])]
 
 
-def item_scores(model: Any, customers: Any, k: int) -> pd.DataFrame:
+def item_scores(model: Any, customers: Any, k: int, *, exclude_seen: bool = True) -> pd.DataFrame:
     """At most `k` rows per customer: `customer_id`, `item_id`, `rank` (from 1), `score`."""
-    found: pd.DataFrame = model.recommend(customers, k=k)
+    found: pd.DataFrame = model.recommend(customers, k=k, exclude_seen=exclude_seen)
     return found[["customer_id", "item_id", "rank", "score"]].reset_index(drop=True)

@@ -86,12 +86,20 @@ class ItemWeights(Definition):
 
 
 def build_interactions(
-    log: "InteractionLog", interactions: ItemWeights, as_of: "AsOf | Sequence[AsOf]"
+    log: "InteractionLog", interactions: ItemWeights, as_of: "AsOf | Sequence[AsOf]", *, in_order: bool = False
 ) -> pd.DataFrame:
     """The weight of every customer and item as of one or many cutoffs.
 
+    Args:
+        log: the interactions; it needs an item_id.
+        interactions: which events count, and how much.
+        as_of: a cutoff, or several.
+        in_order: a row for every event, with its time, instead of one for every customer and item: for recommenders
+            that know the order of things (`MarkovNext`, `RepeatPurchase`).
+
     Returns:
-        A frame with the columns `customer_id`, `as_of`, `item_id`, `weight` (positive), sorted by the first three.
+        A frame with the columns `customer_id`, `as_of`, `item_id`, `weight` (positive), sorted by the first three;
+        with `in_order` also `timestamp`, by which the rows of a customer and item are sorted.
 
     Raises:
         SchemaError: the log has no item_id.
@@ -112,6 +120,10 @@ def build_interactions(
     window_us = None if interactions.window is None else parse_duration(interactions.window)
     item = plan.value("item_id")
     conditions = [is_there(item.copy()), *plan.conditions(interactions.filter, window_us)]
+    if in_order:
+        weight = exp.alias_(interactions.weight(plan), "weight")
+        query = exp.select(*plan.keys, item, weight, column(AGE)).from_(HISTORY).where(*conditions)
+        return _dated(_sorted(log, plan, query, [plan.history_step()]))
     weight = exp.alias_(exp.Sum(this=interactions.weight(plan)), "weight")
     query = group(HISTORY, [*plan.keys, item], [weight]).where(*conditions)
     return _sorted(log, plan, query, [plan.history_step()])
@@ -147,6 +159,14 @@ def build_next_items(log: "InteractionLog", target: NextItems, as_of: "AsOf | Se
     if table.empty:
         raise DataError(f"build_next_items: {target!r} finds no item in the horizon. Use a longer horizon.")
     return table
+
+
+def _dated(events: pd.DataFrame) -> pd.DataFrame:
+    """The events with their time instead of their age, in an order that does not depend on the log's."""
+    keys = ["customer_id", "as_of", "item_id", AGE, "weight"]
+    events = events.sort_values(keys, ascending=[True, True, True, False, True], ignore_index=True)
+    timestamp = events["as_of"] - pd.to_timedelta(events[AGE], unit="us")
+    return events.drop(columns=AGE).assign(timestamp=timestamp.dt.as_unit("us"))
 
 
 def _sorted(log: "InteractionLog", plan: Plan, query: exp.Select, steps: list[Step]) -> pd.DataFrame:

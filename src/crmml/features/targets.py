@@ -5,7 +5,7 @@ A label sees the events in `[as_of + gap, as_of + gap + horizon)`; the populatio
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from math import log
 from typing import TYPE_CHECKING, ClassVar
 
@@ -13,6 +13,7 @@ import pandas as pd
 from sqlglot import exp
 
 from crmml.data.time import parse_duration
+from crmml.errors import ConfigError
 from crmml.features.aggregate import Aggregate
 from crmml.features.aggregates import Count, Recency, Sum
 from crmml.features.change import Change
@@ -252,14 +253,28 @@ class Spend(Target):
 class NextItems(Target):
     """The items of a customer's events within the horizon: what a recommender has to find.
 
+    Args:
+        repeats: whether items that a customer has had before count as well, and may be recommended again, as in a
+            shop whose customers come back for the same things; by default only what is new to a customer.
+
+    The others are those of every target.
+
     >>> from crmml import NextItems
     >>> NextItems("30d", event_type="purchase").task
     'items'
     """
 
+    _: KW_ONLY
+    repeats: bool = False
+
     task: ClassVar[str] = "items"
     score_name: ClassVar[str] = "score"
     truncated: ClassVar[str] = "customers would be labelled with too few items only because the log stops"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.repeats, bool):
+            raise ConfigError(f"NextItems: repeats must be True or False, not {self.repeats!r}. Use repeats=True.")
 
     def check(self, log: "InteractionLog") -> None:
         super().check(log)

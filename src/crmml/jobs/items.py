@@ -14,6 +14,7 @@ from crmml.jobs.holdout import Holdout
 from crmml.jobs.parts import progress_bar
 from crmml.metrics import list_metrics
 from crmml.recommend.popularity import Popularity
+from crmml.recommend.sequential import RepeatPurchase
 from crmml.report.backtest import Skipped
 from crmml.report.measures import holdout_table, measures_of
 
@@ -39,11 +40,11 @@ def items_holdouts(
     relevant = build_next_items(log, target, cutoffs)
     with progress_bar("backtest", len(cutoffs), progress=progress) as bar:
         for as_of in cutoffs:
-            history = build_interactions(log, interactions, as_of)
+            history = build_interactions(log, interactions, as_of, in_order=model.reads_order)
             recent = build_interactions(log, _recent(interactions, target), as_of)
             try:
                 mine = relevant[relevant["as_of"] == as_of]
-                holdouts.append(_measure(history, recent, mine, model, as_of=as_of, k=k))
+                holdouts.append(_measure(history, recent, mine, model, as_of=as_of, k=k, repeats=target.repeats))
             except DataError as error:
                 skipped.append(Skipped(as_of, str(error)))
             bar.update()
@@ -63,10 +64,11 @@ def _measure(
     *,
     as_of: pd.Timestamp,
     k: int,
+    repeats: bool,
 ) -> Holdout:
-    relevant = new_items(relevant, history)
+    relevant = of_known(relevant, history) if repeats else new_items(relevant, history)
     if relevant.empty:
-        raise DataError("no customer with a history took a new item within the horizon.")
+        raise DataError(f"no customer with a history took {'an' if repeats else 'a new'} item within the horizon.")
     customers = relevant["customer_id"].unique()
     fitted = {
         (type(model).__name__, "model"): clone(model).fit(history),
@@ -74,17 +76,24 @@ def _measure(
     }
     if not recent.empty:
         # A weight of 0 marks an item as seen and counts for nothing else.
-        seen = history.assign(weight=0.0)
+        seen = history[recent.columns].assign(weight=0.0)
         fitted["recent-popularity rule", "rule"] = Popularity().fit(pd.concat([seen, recent], ignore_index=True))
+    if repeats:
+        fitted["personal-frequency rule", "rule"] = RepeatPurchase(demand_exponent=0.0).fit(history[recent.columns])
     rows = []
     for (name, kind), recommender in fitted.items():
-        lists = recommender.recommend(customers, k=k)
+        lists = recommender.recommend(customers, k=k, exclude_seen=not repeats)
         found = metrics_of_lists(relevant, lists, k).reset_index()
         rows.append(found.assign(as_of=as_of, contender=name, kind=kind))
     scores = pd.concat(rows, ignore_index=True)
     names = ["as_of", "contender", "kind", "customer_id", "y"]
     scores = scores[[*names, *scores.columns.drop(names)]]
     return Holdout(holdout_table(scores, measures_of("items", k), (as_of,)), scores)
+
+
+def of_known(relevant: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
+    """The relevant pairs of customers who have a history."""
+    return relevant.loc[relevant["customer_id"].isin(history["customer_id"].unique()), PAIR].reset_index(drop=True)
 
 
 def new_items(relevant: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
@@ -97,7 +106,7 @@ def new_items(relevant: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
        customer_id item_id
     0            1       b
     """
-    known = relevant[relevant["customer_id"].isin(history["customer_id"].unique())]
+    known = of_known(relevant, history)
     marked = known[PAIR].merge(history[PAIR].drop_duplicates(), on=PAIR, how="left", indicator=True)
     return marked.loc[marked["_merge"] == "left_only", PAIR].reset_index(drop=True)
 

@@ -59,7 +59,7 @@ def train(
         if isinstance(features, ItemWeights):
             cutoffs = cutoffs[-1:]
             definition: FeatureSet | ItemWeights = features
-            rows: tuple[Any, ...] = (build_interactions(log, features, cutoffs),)
+            rows: tuple[Any, ...] = (build_interactions(log, features, cutoffs, in_order=model.reads_order),)
         else:
             definition = as_feature_set(features, log)
             rows = _rows(log, definition, target, cutoffs)

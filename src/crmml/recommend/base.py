@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from copy import copy
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -37,18 +37,21 @@ class Recommender(BaseEstimator):  # type: ignore[misc]
     it learns arrays of its own `_get_arrays` and `_set_arrays`.
     """
 
+    # Whether it learns from the order of events: such a model wants a row, with a time, for each.
+    reads_order: ClassVar[bool] = False
     matrix_: Interactions
 
     def fit(self, interactions: "Interactions | pd.DataFrame") -> Self:
         """Learn from `Interactions`, or from a DataFrame with `customer_id`, `item_id`, `weight` and others ignored.
 
+        Models that know the order of events also read the column `timestamp`, where there is one.
         A weight of 0 marks an item as seen and says nothing else.
         Raises `ConfigError`: a wrong parameter; `SchemaError`: a missing column or a wrong type; `DataError`:
         no rows, missing ids, weights that are missing, negative or 1e12 and more.
         """
         where = f"{type(self).__name__}.fit"
         self._check_parameters(where)
-        matrix = interactions_of(interactions, where)
+        matrix = interactions_of(interactions, where, in_order=self.reads_order)
         if not matrix.has_weight.any():
             raise DataError(f"{where}: all weights are 0: nothing to learn. Use weights such as 1.0.")
         self._learn(matrix)

@@ -172,14 +172,19 @@ class Interactions:
         return cls(customer_ids, item_ids, csr_array((weights, indices.astype(np.int64), indptr), shape=shape))
 
 
-def interactions_of(given: Any, where: str) -> Interactions:
+def interactions_of(given: Any, where: str, *, in_order: bool = False) -> Interactions:
     """What `fit` was given: `Interactions` as they are, or a table with `customer_id`, `item_id` and `weight`.
+
+    in_order: the column `timestamp` is read as well, where there is one.
 
     >>> table = pd.DataFrame({"customer_id": [1], "item_id": ["tea"], "weight": [2.0]})
     >>> interactions_of(table, "example"), interactions_of(Interactions.from_frame(table), "example")
     (Interactions(1 customers, 1 items, 1 pairs), Interactions(1 customers, 1 items, 1 pairs))
     """
-    return given if isinstance(given, Interactions) else Interactions._read(given, Columns(weight="weight"), where)
+    if isinstance(given, Interactions):
+        return given
+    dated = in_order and isinstance(given, pd.DataFrame) and "timestamp" in given.columns
+    return Interactions._read(given, Columns(weight="weight", timestamp="timestamp" if dated else None), where)
 
 
 def damaged(what: str) -> BundleError:

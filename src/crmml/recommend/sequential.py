@@ -62,6 +62,7 @@ class MarkovNext(Recommender):
     ['tea', 'pot']
     """
 
+    reads_order = True
     links_: csr_array
     recent_: csr_array
 
@@ -173,6 +174,7 @@ class RepeatPurchase(Recommender):
     ['milk', 'lamp']
     """
 
+    reads_order = True
     counts_: csr_array
     demand_: Floats
 
