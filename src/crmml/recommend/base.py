@@ -14,6 +14,7 @@ from sklearn.exceptions import NotFittedError
 from crmml.errors import ConfigError, DataError
 from crmml.metrics.arrays import checked_count
 from crmml.recommend._fold import merged
+from crmml.recommend.explanations import Terms, explained
 from crmml.recommend.ids import as_ids, look_up, nearest, shown
 from crmml.recommend.matrix import Interactions, damaged, interactions_of
 from crmml.recommend.top import Ranked, Scores, joined, ranks, top_k
@@ -154,6 +155,27 @@ class Recommender(BaseEstimator):  # type: ignore[misc]
             }
         )
 
+    def explain(self, recommendations: pd.DataFrame, n: int = 3) -> pd.DataFrame:
+        """Because of which items of the customer each item is recommended: the model's own terms, nothing made up.
+
+        For recommenders whose score is a sum over the customer's items (`ItemKNN`, `EASE`, `MarkovNext`). Columns
+        `customer_id`, `item_id`, `rank` (int64 from 1), `because_item_id`, `share` (float64: of all that speaks for the
+        item); pairs in the order given. What stands on popularity alone, as for unknown customers, has no rows.
+
+        recommendations: a table with `customer_id` and `item_id`, such as `recommend` returns. n: at most so many each.
+        Raises `ConfigError`: n below 1, not fitted, or a recommender without such terms; `SchemaError`: a missing
+        column, ids of another type than the log's; `DataError`: missing ids, an item that the model does not know.
+        """
+        where = f"{type(self).__name__}.explain"
+        matrix = self._fitted(where)
+        n = checked_count(where, "n", n)
+        terms = self._terms()
+        if terms is None:
+            raise ConfigError(
+                f"{where}: its scores are no sums over a customer's items. Use ItemKNN(), EASE() or MarkovNext()."
+            )
+        return explained(matrix, terms, recommendations, n, where)
+
     def get_state(self) -> dict[str, Any]:
         """Everything `fit` learned, as arrays of numbers and unicode. Raises `ConfigError`: not fitted."""
         matrix = self._fitted(f"{type(self).__name__}.get_state")
@@ -211,6 +233,10 @@ class Recommender(BaseEstimator):  # type: ignore[misc]
             return top_k(scores, k)
 
         return in_chunks(customers, len(self.matrix_.item_ids), best)
+
+    def _terms(self) -> Terms | None:
+        """What the scores are sums of, where they are."""
+        return None
 
     def _likeness(self, items: NDArray[np.int64]) -> NDArray[np.float64]:
         """How alike these items and all items are, shape (len(items), items); -inf where there is no likeness."""

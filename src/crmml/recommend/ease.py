@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 from crmml.errors import ConfigError
 from crmml.metrics.arrays import checked_count
 from crmml.recommend.base import Recommender
+from crmml.recommend.explanations import Terms
 from crmml.recommend.matrix import Interactions, checked_array
 from crmml.recommend.neighbors import linear_scores
 from crmml.recommend.parameters import check_number
@@ -89,6 +90,9 @@ class EASE(Recommender):
 
     def _scores(self, customers: NDArray[np.int64]) -> NDArray[np.float32]:
         return linear_scores(self.matrix_, customers, self.item_links_)
+
+    def _terms(self) -> Terms:
+        return Terms(taste(self.matrix_.weights), self.item_links_)
 
     def _array_names(self) -> tuple[str, ...]:
         return ("links",) if self.neighbors is None else ("links_indptr", "links_indices", "links_values")

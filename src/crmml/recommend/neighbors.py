@@ -8,6 +8,7 @@ from scipy.sparse import csr_array, issparse
 
 from crmml.metrics.arrays import checked_count
 from crmml.recommend.base import Recommender
+from crmml.recommend.explanations import Terms
 from crmml.recommend.matrix import Interactions
 from crmml.recommend.parameters import check_number
 from crmml.recommend.products import (
@@ -93,6 +94,9 @@ class ItemKNN(Recommender):
 
     def _scores(self, customers: NDArray[np.int64]) -> NDArray[np.float32]:
         return linear_scores(self.matrix_, customers, self.item_links_)
+
+    def _terms(self) -> Terms:
+        return Terms(taste(self.matrix_.weights), self.item_links_)
 
     def _array_names(self) -> tuple[str, ...]:
         return ("links_indptr", "links_indices", "links_values")

@@ -8,6 +8,7 @@ from scipy.sparse import csr_array
 
 from crmml.metrics.arrays import checked_count
 from crmml.recommend.base import Recommender
+from crmml.recommend.explanations import Terms
 from crmml.recommend.matrix import Events, Interactions, checked_array
 from crmml.recommend.parameters import check_number
 from crmml.recommend.products import (
@@ -132,6 +133,9 @@ class MarkovNext(Recommender):
     def _scores(self, customers: NDArray[np.int64]) -> Floats:
         found: Floats = (self.recent_[customers] @ self.links_).toarray().astype(np.float64)
         return found + LAST * _share(self.matrix_)
+
+    def _terms(self) -> Terms:
+        return Terms(self.recent_, self.links_)
 
     def _array_names(self) -> tuple[str, ...]:
         return tuple(f"{name}_{part}" for name in ("links", "recent") for part in ("indptr", "indices", "values"))
