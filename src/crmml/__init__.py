@@ -75,6 +75,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "recommend.ease": ("EASE",),
     "recommend.spectral": ("SpectralFilter",),
     "recommend.neighbors": ("ItemKNN", "UserKNN"),
+    "recommend.shelf": ("diversify", "limit_per_group"),
     "insight.baskets": ("Baskets",),
     "insight.rules": ("AssociationRules", "association_rules"),
     "bundle": ("Bundle",),

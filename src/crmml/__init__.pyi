@@ -111,6 +111,7 @@ from crmml.recommend.matrix import Interactions as Interactions
 from crmml.recommend.neighbors import ItemKNN as ItemKNN, UserKNN as UserKNN
 from crmml.recommend.popularity import Popularity as Popularity
 from crmml.recommend.sequential import MarkovNext as MarkovNext, RepeatPurchase as RepeatPurchase
+from crmml.recommend.shelf import diversify as diversify, limit_per_group as limit_per_group
 from crmml.recommend.spectral import SpectralFilter as SpectralFilter
 from crmml.recommend.splits import Split as Split
 from crmml.recommend.two_stage import TwoStage as TwoStage

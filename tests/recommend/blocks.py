@@ -37,7 +37,7 @@ def missing(customer: int) -> int:
 def public_recommenders() -> dict[str, type[Recommender]]:
     """Every recommender in the public table, by name."""
     public = {name: getattr(crmml, name) for name in crmml.__all__ if _home(name).startswith("recommend.")}
-    return {name: value for name, value in public.items() if issubclass(value, Recommender)}
+    return {name: value for name, value in public.items() if isinstance(value, type) and issubclass(value, Recommender)}
 
 
 def defined_recommenders() -> set[str]:
