@@ -32,10 +32,11 @@ class SpectralFilter(FactorRecommender):
     filter of GF-CF); Halko, Martinsson and Tropp (2011), SIAM Review 53, for the singular vectors.
 
     >>> import pandas as pd
-    >>> rows = [("ann", "tea"), ("ann", "cup"), ("bob", "tea"), ("bob", "cup"), ("bob", "pot"), ("eve", "nut")]
+    >>> rows = [(who, f"{'tea' if who < 6 else 'wool'}-{item}") for who in range(12) for item in range(6)]
+    >>> rows = [(who, item) for who, item in rows if item[-1] != str(who % 6)]  # each lacks one of six
     >>> table = pd.DataFrame(rows, columns=["customer_id", "item_id"]).assign(weight=1.0)
-    >>> SpectralFilter().fit(table).recommend(["ann"], k=1)["item_id"].tolist()
-    ['pot']
+    >>> SpectralFilter().fit(table).recommend([0, 7], k=1)["item_id"].tolist()
+    ['tea-0', 'wool-1']
     """
 
     def __init__(self, factors: int = 256, *, popularity_exponent: float = 0.5, random_state: int = 0) -> None:
