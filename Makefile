@@ -40,11 +40,11 @@ format: $(VENV)/.dev  ## let ruff fix and format
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
 
-# Without the property tests, which look for mistakes of ours, and with warnings that are not errors: what an old
-# release of numpy says about itself is not news.
+# Without the property tests and the mutants, which look for mistakes of ours, and with warnings that are not errors:
+# what an old release of numpy says about itself is not news.
 floors: .venv-floors/.ready  ## the quick tests on the lowest versions that pyproject.toml promises
 	.venv-floors/bin/python -m pytest $(POOL) -W default -m "not slow and not real and not hypothesis" \
-		tests --ignore=tests/test_docs.py --ignore=tests/test_features_page.py
+		-k "not mutant" tests --ignore=tests/test_docs.py --ignore=tests/test_features_page.py
 
 build: $(VENV)/.dev  ## the wheel and the source archive, in dist/
 	$(PIP) install build
