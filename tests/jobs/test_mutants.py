@@ -111,8 +111,8 @@ MUTANTS = {
     ),
     "lists measured on items had before": (
         ITEMS,
-        "relevant = new_items(relevant, history)",
-        "relevant = relevant",
+        " if repeats else new_items(relevant, history)",
+        "",
         test_items.test_metrics_by_hand,
     ),
     "repeats left out of lists": (
