@@ -74,9 +74,9 @@ def test_totals_that_were_all_too_low_move_the_upper_limit_only(model: cm.Lifeti
 @pytest.mark.parametrize(
     ("old", "new_text"),
     [
-        ("if days > self.days else", "if days < self.days else"),
+        ("if days <= self.days:", "if days > self.days:"),
         ("beyond_by * beyond", "beyond_by * within"),
-        ("outlooks[-1], coverage)", "outlooks[0], coverage)"),
+        ("outlooks[1], coverage)", "outlooks[0], coverage)"),
     ],
     ids=["the wrong horizon", "what labels have checked", "one side"],
 )

@@ -123,7 +123,8 @@ def build_interactions(
     if in_order:
         weight = exp.alias_(interactions.weight(plan), "weight")
         query = exp.select(*plan.keys, item, weight, column(AGE)).from_(HISTORY).where(*conditions)
-        return _dated(_sorted(log, plan, query, [plan.history_step()]))
+        by_time = exp.Ordered(this=column(AGE), desc=True)
+        return _dated(_sorted(log, plan, query, [plan.history_step()], by_time, column("weight")))
     weight = exp.alias_(exp.Sum(this=interactions.weight(plan)), "weight")
     query = group(HISTORY, [*plan.keys, item], [weight]).where(*conditions)
     return _sorted(log, plan, query, [plan.history_step()])
@@ -162,18 +163,17 @@ def build_next_items(log: "InteractionLog", target: NextItems, as_of: "AsOf | Se
 
 
 def _dated(events: pd.DataFrame) -> pd.DataFrame:
-    """The events with their time instead of their age, in an order that does not depend on the log's."""
-    keys = ["customer_id", "as_of", "item_id", AGE, "weight"]
-    events = events.sort_values(keys, ascending=[True, True, True, False, True], ignore_index=True)
+    """The events with their time instead of their age."""
     timestamp = events["as_of"] - pd.to_timedelta(events[AGE], unit="us")
     return events.drop(columns=AGE).assign(timestamp=timestamp.dt.as_unit("us"))
 
 
-def _sorted(log: "InteractionLog", plan: Plan, query: exp.Select, steps: list[Step]) -> pd.DataFrame:
+def _sorted(log: "InteractionLog", plan: Plan, query: exp.Select, steps: list[Step], *then: exp.Expr) -> pd.DataFrame:
+    """The rows of `query` by customer, cutoff and item, and among equal ones by `then`."""
     names = ("customer_id", "as_of", "item_id")
     if not any(found.alias_or_name == "as_of" for found in query.selects):
         query = query.select(exp.alias_(plan.as_of(), "as_of"))
-    query = query.order_by(*(column(name) for name in names))
+    query = query.order_by(*(column(name) for name in names), *then)
     with readable():
         frame: pd.DataFrame = log.engine.arrow(chain([*plan.coded_steps(), *steps], query)).to_pandas()
     frame["as_of"] = frame["as_of"].dt.tz_localize("UTC").dt.as_unit("us")

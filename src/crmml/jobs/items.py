@@ -13,12 +13,11 @@ from crmml.features.targets import NextItems
 from crmml.jobs.holdout import Holdout
 from crmml.jobs.parts import progress_bar
 from crmml.metrics import list_metrics
+from crmml.metrics.lists import PAIR
 from crmml.recommend.popularity import Popularity
 from crmml.recommend.sequential import RepeatPurchase
 from crmml.report.backtest import Skipped
 from crmml.report.measures import holdout_table, measures_of
-
-PAIR = ["customer_id", "item_id"]
 
 
 def items_holdouts(

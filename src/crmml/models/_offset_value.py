@@ -119,11 +119,12 @@ class OffsetDesign:
         No label says how far the total may be off after their horizon: there, each limit moves outwards by the factor
         by which a total of the training snapshots was off the most.
         """
-        off = self.season.extremes() if days > self.days else (1.0,)
         table, times = ValueTable(rows, self.columns), snapshots.times[snapshots.codes]
-        outlooks = [self.outlook(table, base, times, days, by) for by in off]
+        if days <= self.days:
+            return self.calibration.interval(base, self.outlook(table, base, times, days), coverage)
+        outlooks = [self.outlook(table, base, times, days, by) for by in self.season.extremes()]
         low, _ = self.calibration.interval(base, outlooks[0], coverage)
-        _, high = self.calibration.interval(base, outlooks[-1], coverage)
+        _, high = self.calibration.interval(base, outlooks[1], coverage)
         return low, high
 
     # How it is learned --------------------------------------------------------------------------------------
