@@ -10,20 +10,17 @@ from threadpoolctl import threadpool_limits
 from crmml.errors import ConfigError
 from crmml.metrics.arrays import checked_count
 from crmml.recommend.base import Recommender
-from crmml.recommend.explanations import Terms
+from crmml.recommend.links import ItemLinks
 from crmml.recommend.matrix import Interactions, checked_array
-from crmml.recommend.neighbors import linear_scores
 from crmml.recommend.parameters import check_number
 from crmml.recommend.products import (
     blocks,
-    from_arrays,
     on_diagonal,
     powers,
     scaled,
     stacked,
     strongest,
     taste,
-    to_arrays,
     where_true,
 )
 
@@ -33,7 +30,7 @@ ROWS = 4_000_000  # rows of the customers that the regressions of a block see, a
 Floats = NDArray[np.float64]
 
 
-class EASE(Recommender):
+class EASE(ItemLinks, Recommender):
     """Every item predicted from the others by a ridge regression with no weight on itself.
 
     With R the weights (customers x items, divided by the largest) and d_u the sums of its rows, the scores are
@@ -60,8 +57,6 @@ class EASE(Recommender):
     ['pot']
     """
 
-    item_links_: csr_array | NDArray[np.float32]
-
     def __init__(
         self, neighbors: int | None = 100, *, regularization: float = 4.0, activity_exponent: float = 1.0
     ) -> None:
@@ -85,27 +80,18 @@ class EASE(Recommender):
             else:
                 self.item_links_ = _local(even, int(self.neighbors), float(self.regularization))
 
-    def _folded(self, known: Interactions, rows: NDArray[np.int64]) -> None:
-        """Nothing to learn: scores are made from what the customers took."""
-
-    def _scores(self, customers: NDArray[np.int64]) -> NDArray[np.float32]:
-        return linear_scores(self.matrix_, customers, self.item_links_)
-
-    def _terms(self) -> Terms:
-        return Terms(taste(self.matrix_.weights), self.item_links_)
-
     def _array_names(self) -> tuple[str, ...]:
-        return ("links",) if self.neighbors is None else ("links_indptr", "links_indices", "links_values")
+        return ("links",) if self.neighbors is None else super()._array_names()
 
     def _get_arrays(self) -> dict[str, NDArray[Any]]:
-        return {"links": self.item_links_} if self.neighbors is None else to_arrays(self.item_links_, "links")
+        return {"links": self.item_links_} if self.neighbors is None else super()._get_arrays()
 
     def _set_arrays(self, state: dict[str, Any], matrix: Interactions, where: str) -> None:
-        items = len(matrix.item_ids)
         if self.neighbors is None:
+            items = len(matrix.item_ids)
             self.item_links_ = checked_array(state["links"], "f", (items, items), f"{where}: links")
         else:
-            self.item_links_ = from_arrays(state, "links", items, items, where)
+            super()._set_arrays(state, matrix, where)
 
 
 def _full(even: csr_array, regularization: float) -> NDArray[np.float32]:

@@ -1,31 +1,27 @@
 """Neighbours: items that the same customers take, customers who take the same items."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, issparse
+from scipy.sparse import csr_array
 
 from crmml.metrics.arrays import checked_count
 from crmml.recommend.base import Recommender
-from crmml.recommend.explanations import Terms
+from crmml.recommend.links import ItemLinks
 from crmml.recommend.matrix import Interactions
 from crmml.recommend.parameters import check_number
 from crmml.recommend.products import (
     blocks,
-    from_arrays,
     on_diagonal,
     powers,
     scaled,
     stacked,
     strongest,
     taste,
-    to_arrays,
     where_true,
 )
 
 
-class ItemKNN(Recommender):
+class ItemKNN(ItemLinks, Recommender):
     """Items that the same customers take: a linear filter of what a customer took.
 
     With R the weights (customers x items, divided by the largest), d_u and d_i the sums of its rows and
@@ -51,8 +47,6 @@ class ItemKNN(Recommender):
     >>> ItemKNN().fit(table).recommend(["ann"], k=1)["item_id"].tolist()
     ['pot']
     """
-
-    item_links_: csr_array
 
     def __init__(
         self,
@@ -88,25 +82,6 @@ class ItemKNN(Recommender):
             links = scaled(both, says[first : first + both.shape[0]], helped)
             parts.append(strongest(where_true(links, ~on_diagonal(both, first)), self.neighbors))
         self.item_links_ = stacked(parts, len(matrix.item_ids))
-
-    def _folded(self, known: Interactions, rows: NDArray[np.int64]) -> None:
-        """Nothing to learn: scores are made from what the customers took."""
-
-    def _scores(self, customers: NDArray[np.int64]) -> NDArray[np.float32]:
-        return linear_scores(self.matrix_, customers, self.item_links_)
-
-    def _terms(self) -> Terms:
-        return Terms(taste(self.matrix_.weights), self.item_links_)
-
-    def _array_names(self) -> tuple[str, ...]:
-        return ("links_indptr", "links_indices", "links_values")
-
-    def _get_arrays(self) -> dict[str, NDArray[Any]]:
-        return to_arrays(self.item_links_, "links")
-
-    def _set_arrays(self, state: dict[str, Any], matrix: Interactions, where: str) -> None:
-        items = len(matrix.item_ids)
-        self.item_links_ = from_arrays(state, "links", items, items, where)
 
 
 class UserKNN(Recommender):
@@ -181,16 +156,3 @@ class UserKNN(Recommender):
             tables = (csr_array(took.astype(np.float32)), weighed, took.T.tocsr(), counts)
             self._tables = (self.matrix_, tables)
         return self._tables[1]
-
-
-def linear_scores(matrix: Interactions, customers: NDArray[np.int64], links: Any) -> NDArray[np.float32]:
-    """What the customers took, times the links from item to item, shape (len(customers), items).
-
-    Every row is added up by itself, in the order of its items: it does not depend on the other rows.
-    links: shape (items, items), float32, sparse or dense.
-    """
-    took = csr_array(matrix.weights[customers])
-    scale = matrix.weights.data.max()
-    took.data = (took.data / scale).astype(np.float32)
-    scores = took @ links
-    return np.asarray(scores.toarray() if issparse(scores) else scores)
