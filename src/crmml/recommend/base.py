@@ -13,6 +13,7 @@ from sklearn.exceptions import NotFittedError
 
 from crmml.errors import ConfigError, DataError
 from crmml.metrics.arrays import checked_count
+from crmml.recommend._excluded import lists_without
 from crmml.recommend._fold import merged
 from crmml.recommend.explanations import Terms, explained
 from crmml.recommend.ids import as_ids, look_up, nearest, shown
@@ -60,7 +61,13 @@ class Recommender(BaseEstimator):  # type: ignore[misc]
         return self
 
     def recommend(
-        self, customer_ids: Any, k: int = 10, exclude_seen: bool = True, *, items: Any = None
+        self,
+        customer_ids: Any,
+        k: int = 10,
+        exclude_seen: bool = True,
+        *,
+        items: Any = None,
+        exclude: pd.DataFrame | None = None,
     ) -> pd.DataFrame:
         """The k best items for each customer.
 
@@ -71,14 +78,21 @@ class Recommender(BaseEstimator):  # type: ignore[misc]
 
         customer_ids: list, array, Series or Index of ids. exclude_seen: leave out what the customer
         interacted with. items: ids of the items that may be recommended (what is in stock, say), others are left out;
-        ids that the model does not know are no items to it. None: all items.
-        Raises `ConfigError`: k below 1, not fitted; `SchemaError`: ids of another type than the log's;
+        ids that the model does not know are no items to it. None: all items. exclude: a table with `customer_id`,
+        `item_id`: pairs that must not be offered (just bought, sent back, not allowed); the list goes on below them.
+        Raises `ConfigError`: k below 1, not fitted; `SchemaError`: ids of another type than the log's, no such table;
         `DataError`: missing ids, none of `items` known.
         """
         where = f"{type(self).__name__}.recommend"
         matrix = self._fitted(where)
         k = checked_count(where, "k", k)
         ids = as_ids(customer_ids, f"{where}: customer_ids").unique()
+        if exclude is not None:
+
+            def longer(some: Any, length: int) -> pd.DataFrame:
+                return self.recommend(some, length, exclude_seen, items=items)
+
+            return lists_without(exclude, ids, matrix, longer, k=k, where=where)
         codes = look_up(matrix.customer_ids, ids, f"{where}: customer_ids")
         personal = (codes >= 0) & matrix.has_weight[codes]
         offered = None if items is None else _offered(matrix, items, where)
