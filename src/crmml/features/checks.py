@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from crmml.data.column_types import is_number
+from crmml.data.cutoffs import require_event_types
 from crmml.data.sql import name_of
 from crmml.data.steps import EVENTS, chain
-from crmml.errors import ConfigError, SchemaError, did_you_mean
+from crmml.errors import SchemaError
 from crmml.features.filters import Filter
 
 if TYPE_CHECKING:
@@ -94,14 +95,6 @@ def check_columns(filter_: Filter, log: "InteractionLog", where: str) -> None:
 
 def check_event_types(filter_: Filter, log: "InteractionLog", where: str) -> None:
     """Raise a ConfigError where the filter names an event type that never occurs in `log`."""
-    known = log.facts.event_types
     for name, values in filter_.conditions:
-        if name != "event_type":
-            continue
-        for value in values:
-            if value not in known:
-                listed = ", ".join(f"{kind!r} ({n:,})" for kind, n in list(known.items())[:20])
-                raise ConfigError(
-                    f"{where}: event type {value!r} never occurs in the log."
-                    f"{did_you_mean(value, known)} It has: {listed}."
-                )
+        if name == "event_type":
+            require_event_types(log, values, where)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 
 import pandas as pd
 
+from crmml.data.cutoffs import check_cutoffs
 from crmml.data.time import AsOf, moments_of, spoken
 from crmml.errors import ConfigError, DataError
 from crmml.features.aggregate import Feature
@@ -15,7 +16,7 @@ from crmml.features.outputs import Categories, Shape, To, check_out, check_to, c
 from crmml.features.presets import as_feature_set
 from crmml.features.table import LABEL, Table
 from crmml.features.targets import Population, Target
-from crmml.features.validity import check_cutoffs, require_complete_labels
+from crmml.features.validity import require_complete_labels
 
 if TYPE_CHECKING:
     from crmml.data.log import InteractionLog

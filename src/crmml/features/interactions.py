@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from sqlglot import exp
 
+from crmml.data.cutoffs import check_cutoffs
 from crmml.data.facts import readable
 from crmml.data.sql import is_there
 from crmml.data.steps import Step, chain
@@ -18,7 +19,7 @@ from crmml.features.filters import Filter
 from crmml.features.labels import OUTCOME, outcome_step
 from crmml.features.plan import HISTORY, KEYS, Plan
 from crmml.features.targets import NextItems
-from crmml.features.validity import check_cutoffs, require_complete_labels
+from crmml.features.validity import require_complete_labels
 from crmml.spec import Definition
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Whether cutoffs and horizons lie within a log, and which value it was that an engine could not sum."""
+"""Whether horizons lie within a log, and which value it was that an engine could not sum."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -8,16 +8,13 @@ from sqlglot import exp
 
 from crmml.data.sql import name_of, not_null
 from crmml.data.steps import EVENTS, chain
-from crmml.data.time import DAY, spoken
-from crmml.errors import ConfigError, DataError, LeakageError
+from crmml.data.time import spoken
+from crmml.errors import DataError, LeakageError
 from crmml.features.expressions import EXACT_BELOW, VECTOR_BELOW, number
 
 if TYPE_CHECKING:
     from crmml.data.log import InteractionLog
     from crmml.features.targets import Target
-
-# A log may have quiet days; a cutoff later than this after its end says that the log is not the newest.
-STALE = pd.Timedelta(7 * DAY, unit="us")
 
 
 def require_complete_labels(log: "InteractionLog", target: "Target", cutoffs: Sequence[pd.Timestamp]) -> None:
@@ -36,25 +33,6 @@ def require_complete_labels(log: "InteractionLog", target: "Target", cutoffs: Se
                 f"after {what} ({end.date()}): {target.truncated}. "
                 f"Use as_of <= {spoken((end - target.reach).floor('D'))}."
             )
-
-
-def check_cutoffs(log: "InteractionLog", cutoffs: Sequence[pd.Timestamp]) -> None:
-    """Refuse cutoffs with nothing before them, and cutoffs long after the end of the log."""
-    first, end = log.require_usable().first, log.complete_until
-    if cutoffs[0] <= first:
-        raise ConfigError(
-            f"as_of {spoken(cutoffs[0])} is not after the first event in the log ({spoken(first)}): there is no "
-            f"history to see. Use as_of >= {spoken(first.ceil('D') + pd.Timedelta(days=1))}."
-        )
-    if cutoffs[-1] > end + STALE:
-        silent = (cutoffs[-1] - end).days
-        what = "observed_until" if log.observed_until is not None else "the last event in the log"
-        raise ConfigError(
-            f"as_of {spoken(cutoffs[-1])} is {silent} days after {what} ({spoken(end)}): every "
-            f"customer would look inactive only because the log stops. Use as_of <= "
-            f"{spoken(end.floor('D') + pd.Timedelta(days=1))}, a newer log, or say InteractionLog(..., "
-            "observed_until=...) if the log is complete."
-        )
 
 
 def explain_values(log: "InteractionLog", names: Sequence[str]) -> None:
