@@ -76,6 +76,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "recommend.spectral": ("SpectralFilter",),
     "recommend.neighbors": ("ItemKNN", "UserKNN"),
     "recommend.shelf": ("diversify", "limit_per_group"),
+    "recommend.margin": ("margin_tradeoff", "rank_by_margin"),
     "insight.baskets": ("Baskets",),
     "insight.rules": ("AssociationRules", "association_rules"),
     "bundle": ("Bundle",),

@@ -107,6 +107,7 @@ from crmml.recommend.als import ALS as ALS
 from crmml.recommend.bpr import BPR as BPR
 from crmml.recommend.content import ContentItems as ContentItems
 from crmml.recommend.ease import EASE as EASE
+from crmml.recommend.margin import margin_tradeoff as margin_tradeoff, rank_by_margin as rank_by_margin
 from crmml.recommend.matrix import Interactions as Interactions
 from crmml.recommend.neighbors import ItemKNN as ItemKNN, UserKNN as UserKNN
 from crmml.recommend.popularity import Popularity as Popularity

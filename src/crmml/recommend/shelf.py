@@ -42,12 +42,12 @@ def limit_per_group(lists: pd.DataFrame, groups: Mapping[Any, Any], most: int, k
     ['a', 'c']
     """
     where = "limit_per_group"
-    ordered = _checked(lists, where)
+    ordered = checked_lists(lists, where)
     most, k = checked_count(where, "most", most), checked_count(where, "k", k)
-    group = _of_items(ordered, groups, "group", where)
+    group = of_items(ordered, groups, "group", where)
     number = pd.factorize(pd.Series(group, dtype=object), use_na_sentinel=False)[0]
     taken = ordered.assign(_group=number).groupby(["customer_id", "_group"], sort=False).cumcount()
-    return _first(ordered[(taken < most).to_numpy()], k)
+    return first_of_each(ordered[(taken < most).to_numpy()], k)
 
 
 def diversify(
@@ -84,17 +84,17 @@ def diversify(
     ['a', 'c']
     """
     where = "diversify"
-    ordered = _checked(lists, where)
+    ordered = checked_lists(lists, where)
     k = checked_count(where, "k", k)
     if isinstance(diversity, bool) or not isinstance(diversity, int | float) or not 0 <= diversity <= 1:
         raise ConfigError(f"{where}: diversity is {diversity!r}. Use a number from 0 to 1, such as 0.3.")
-    having = _of_items(ordered, attributes, "attributes", where)
+    having = of_items(ordered, attributes, "attributes", where)
     starts = np.flatnonzero(np.diff(pd.factorize(ordered["customer_id"])[0], prepend=-1))
     relevance = _relevance(ordered["score"].to_numpy(np.float64), starts)
     turn = _turns(relevance, starts, Likeness(ordered["item_id"], having), k, float(diversity))
     picked = np.flatnonzero(turn < k)
     customer = np.searchsorted(starts, picked, side="right")
-    return _first(ordered.iloc[picked[np.lexsort((turn[picked], customer))]], k)
+    return first_of_each(ordered.iloc[picked[np.lexsort((turn[picked], customer))]], k)
 
 
 class Likeness:
@@ -146,7 +146,7 @@ def _relevance(score: Floats, starts: NDArray[np.int64]) -> Floats:
     return np.where(flat, 1.0, (score - low) / np.where(flat, 1.0, high - low))
 
 
-def _checked(lists: Any, where: str) -> pd.DataFrame:
+def checked_lists(lists: Any, where: str) -> pd.DataFrame:
     """The lists by customer, in the order of their first rows, then by rank."""
     if not isinstance(lists, pd.DataFrame) or any(name not in lists.columns for name in COLUMNS):
         raise SchemaError(f"{where}: lists need the columns {', '.join(COLUMNS)}. Use what recommend returned.")
@@ -154,7 +154,8 @@ def _checked(lists: Any, where: str) -> pd.DataFrame:
     return lists.iloc[np.lexsort((lists["rank"].to_numpy(), customer))].reset_index(drop=True)
 
 
-def _of_items(ordered: pd.DataFrame, known: Mapping[Any, Any], name: str, where: str) -> list[Any]:
+def of_items(ordered: pd.DataFrame, known: Mapping[Any, Any], name: str, where: str) -> list[Any]:
+    """What is known of the item of every row; `name` says in the messages what that is."""
     if not isinstance(known, Mapping):
         raise ConfigError(f"{where}: {name} is {known!r:.60}, not a mapping. Use {{item_id: {name}}}.")
     items = ordered["item_id"].tolist()
@@ -166,7 +167,8 @@ def _of_items(ordered: pd.DataFrame, known: Mapping[Any, Any], name: str, where:
     return [known[item] for item in items]
 
 
-def _first(kept: pd.DataFrame, k: int) -> pd.DataFrame:
+def first_of_each(kept: pd.DataFrame, k: int) -> pd.DataFrame:
+    """The first k rows of every customer, their ranks counted anew."""
     rank = kept.groupby("customer_id", sort=False).cumcount() + 1
     table = kept.assign(rank=rank.astype(np.int64))
     return table[table["rank"] <= k].reset_index(drop=True)
