@@ -111,13 +111,14 @@ _RULES = {
     "number >= 0": "a number, 0 or more",
     "number > 0": "a number above 0",
     "share": "a number above 0 and at most 1",
+    "below 1": "a number above 0 and below 1",
     "power": "a number above 1 and below 2",
     "threads": "a whole number of threads, 1 or more, or -1 for all cores",
 }
 
 
 def check_parameters(estimator: BaseEstimator, **rules: str) -> None:
-    """Refuse a parameter that breaks its rule: "whole >= 2", "number > 0", "share" (0 < x <= 1)."""
+    """Refuse a parameter that breaks its rule: "whole >= 2", "number > 0", "share" (0 < x <= 1), "below 1"."""
     defaults = type(estimator)().get_params()
     for name, rule in rules.items():
         value = getattr(estimator, name)
@@ -137,9 +138,13 @@ def _obeys(value: Any, rule: str) -> bool:
     if rule.startswith("whole") or rule == "threads":
         least = 1 if rule == "threads" else int(rule[-1])
         return isinstance(value, Integral) and (number >= least or (rule == "threads" and number == -1))
-    return {"number >= 0": number >= 0, "number > 0": number > 0, "share": 0 < number <= 1, "power": 1 < number < 2}[
-        rule
-    ]
+    return {
+        "number >= 0": number >= 0,
+        "number > 0": number > 0,
+        "share": 0 < number <= 1,
+        "below 1": 0 < number < 1,
+        "power": 1 < number < 2,
+    }[rule]
 
 
 def _typed(error: ValueError, X: Any, where: str) -> ValueError:
