@@ -30,7 +30,7 @@ class Column:
         self.kind = f"values of the type {dtype}"
         if types.is_numeric_dtype(dtype):  # truth values, too
             self.kind = "numbers"
-            self._numbers = _plain_numbers(values, self.missing)
+            self._numbers = _plain_numbers(values)
         elif self.missing.all():
             self.kind = NOTHING
         elif isinstance(dtype, pd.CategoricalDtype) or types.is_string_dtype(dtype) or types.is_object_dtype(dtype):
@@ -74,14 +74,14 @@ class Column:
         return np.asarray(found[self._codes])
 
 
-def _plain_numbers(values: "pd.Series[Any]", missing: Bools) -> NDArray[Any]:
+def _plain_numbers(values: "pd.Series[Any]") -> NDArray[Any]:
     """Numbers as numpy has them: whole ones stay whole, so that long ids and counts compare exactly."""
     if isinstance(values.dtype, np.dtype):
         return values.to_numpy()
     types = pd.api.types
     whole = types.is_integer_dtype(values.dtype) or types.is_bool_dtype(values.dtype)
     dtype = np.uint64 if types.is_unsigned_integer_dtype(values.dtype) else np.int64 if whole else np.float64
-    return values.where(~pd.Series(missing, index=values.index), 0).to_numpy(dtype=dtype)
+    return values.to_numpy(dtype=dtype, na_value=0)
 
 
 class Condition(Definition, ABC):
@@ -307,6 +307,13 @@ def as_condition(value: Any, where: str) -> Condition:
             "or for example AtLeast(3)."
         )
     return OneOf(values)
+
+
+def values_of(condition: Condition) -> tuple[Any, ...]:
+    """The values that a condition names, also behind `Not`; none where it compares numbers."""
+    if isinstance(condition, Not):
+        return values_of(as_condition(condition.condition, "Not"))
+    return condition.values if isinstance(condition, OneOf) else ()
 
 
 def check_number(

@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from crmml.errors import ConfigError, SchemaError, did_you_mean
-from crmml.insight.conditions import Bools, Column, Condition, OneOf, as_condition
+from crmml.insight.conditions import Bools, Column, Condition, as_condition, values_of
 from crmml.spec import Definition
 
 KEYS = ("customer_id", "as_of")
@@ -39,13 +39,13 @@ class TagRule(Definition):
     where: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if not isinstance(self.value, str) or not self.value:
             raise ConfigError(f"TagRule: value is {self.value!r}. Use a text, such as TagRule('big', where=...).")
         if self.where is not None and not isinstance(self.where, Mapping):
             raise ConfigError(f"TagRule: where is {self.where!r}. Use a mapping: where={{'recency': AtMost(30)}}.")
         for column, condition in (self.where or {}).items():
             as_condition(condition, f"TagRule({self.value!r}): where[{column!r}]")
+        super().__post_init__()
 
     @property
     def conditions(self) -> dict[str, Condition]:
@@ -258,7 +258,7 @@ class TagSet(Definition):
         for tag in self.tags:
             for number, rule in enumerate(tag.rules, start=1):
                 for column, condition in rule.conditions.items():
-                    for value in condition.values if isinstance(condition, OneOf) else ():
+                    for value in values_of(condition):
                         if column in values and value not in values[column]:
                             raise ConfigError(
                                 f"Tag({tag.name!r}): rule {number} ({rule.value!r}) asks whether {column!r} is "
