@@ -17,6 +17,7 @@ import crmml as cm
 from crmml.definition import Definition
 from crmml.errors import ConfigError, SchemaError
 from crmml.spec import completed, read_config
+from tests.insight import strategies_tags
 from tests.recommend.blocks import RECOMMENDERS
 
 Draw = st.DrawFn
@@ -132,8 +133,16 @@ definitions = {
         window=durations,
         half_life=durations,
     ),
+    **strategies_tags.definitions,
 }
-learners = ("ChurnClassifier", "LifetimeValueRegressor", "BehaviourSegmenter", "RFMSegmenter", *RECOMMENDERS)
+learners = (
+    "ChurnClassifier",
+    "LifetimeValueRegressor",
+    "BehaviourSegmenter",
+    "RFMSegmenter",
+    "ValueTiers",
+    *RECOMMENDERS,
+)
 lifetimes = ("BGNBD", "MBGNBD", "ParetoNBD", "GammaGamma", "ShiftedBetaGeometric", "BetaGeometricBetaBinomial")
 estimators = [name for name in (*learners, *lifetimes) if name in cm._HOME_OF]
 plain = st.recursive(

@@ -85,7 +85,18 @@ from crmml.features.targets import (
 from crmml.features.transactions import discrete_transactions as discrete_transactions, transactions as transactions
 from crmml.features.vectors import MeanVector as MeanVector
 from crmml.insight.baskets import Baskets as Baskets
+from crmml.insight.conditions import (
+    Above as Above,
+    AtLeast as AtLeast,
+    AtMost as AtMost,
+    Below as Below,
+    Between as Between,
+    Missing as Missing,
+    Not as Not,
+)
+from crmml.insight.lifecycle import Lifecycle as Lifecycle, build_lifecycle as build_lifecycle
 from crmml.insight.rules import AssociationRules as AssociationRules, association_rules as association_rules
+from crmml.insight.tags import Tag as Tag, TagRule as TagRule, TagSet as TagSet
 from crmml.jobs.backtest import backtest as backtest
 from crmml.jobs.early_warning import early_warning as early_warning
 from crmml.jobs.evaluate import evaluate_recommenders as evaluate_recommenders
@@ -101,7 +112,9 @@ from crmml.models.btyd.discrete import BetaGeometricBetaBinomial as BetaGeometri
 from crmml.models.btyd.gamma_gamma import GammaGamma as GammaGamma
 from crmml.models.btyd.pareto import ParetoNBD as ParetoNBD
 from crmml.models.churn import ChurnClassifier as ChurnClassifier
-from crmml.models.segments import BehaviourSegmenter as BehaviourSegmenter, RFMSegmenter as RFMSegmenter
+from crmml.models.rfm import RFMSegmenter as RFMSegmenter
+from crmml.models.segments import BehaviourSegmenter as BehaviourSegmenter
+from crmml.models.tiers import ValueTiers as ValueTiers
 from crmml.models.value import LifetimeValueRegressor as LifetimeValueRegressor
 from crmml.recommend.als import ALS as ALS
 from crmml.recommend.bpr import BPR as BPR
@@ -110,7 +123,9 @@ from crmml.recommend.ease import EASE as EASE
 from crmml.recommend.margin import margin_tradeoff as margin_tradeoff, rank_by_margin as rank_by_margin
 from crmml.recommend.matrix import Interactions as Interactions
 from crmml.recommend.neighbors import ItemKNN as ItemKNN, UserKNN as UserKNN
+from crmml.recommend.next_best_offer import NextBestOffer as NextBestOffer
 from crmml.recommend.popularity import Popularity as Popularity
+from crmml.recommend.reliability import Reliability as Reliability
 from crmml.recommend.sequential import MarkovNext as MarkovNext, RepeatPurchase as RepeatPurchase
 from crmml.recommend.shelf import diversify as diversify, limit_per_group as limit_per_group
 from crmml.recommend.spectral import SpectralFilter as SpectralFilter

@@ -58,6 +58,7 @@ def fitted_models() -> dict[str, tuple[Any, Floats]]:
         "LifetimeValueRegressor": (cm.LifetimeValueRegressor(min_data_in_leaf=10).fit(X, spend), X),
         "RFMSegmenter": (cm.RFMSegmenter().fit(X), X),
         "BehaviourSegmenter": (cm.BehaviourSegmenter(n_clusters=3).fit(X), X),
+        "ValueTiers": (cm.ValueTiers().fit(X), X),
     }
 
 

@@ -26,13 +26,19 @@ ESTIMATORS: tuple[Callable[[], Any], ...] = (
     cm.LifetimeValueRegressor,
     cm.RFMSegmenter,
     lambda: cm.BehaviourSegmenter(n_clusters=2),
+    cm.ValueTiers,
+)
+OTHER_METHODS: tuple[Callable[[], Any], ...] = (
+    cm.BehaviourSegmenter,
+    lambda: cm.BehaviourSegmenter(method="gaussian_mixture"),
+    lambda: cm.BehaviourSegmenter(method="hdbscan"),
 )
 each = pytest.mark.parametrize("make", ESTIMATORS, ids=lambda make: type(make()).__name__)
 
 
 CHECKS = [
     pytest.param(estimator, check, id=f"{type(estimator).__name__}-{getattr(check, 'func', check).__name__}")
-    for public in (cm.ChurnClassifier, cm.LifetimeValueRegressor, cm.RFMSegmenter, cm.BehaviourSegmenter)
+    for public in (*ESTIMATORS, *OTHER_METHODS)
     for estimator, check in estimator_checks_generator(public())  # none is expected to fail
 ]
 

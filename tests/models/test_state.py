@@ -91,13 +91,17 @@ def test_a_state_that_is_no_dict_is_refused(name: str) -> None:
             "must have 2 rows and 1 column or more, not the shape (4, 0)",
         ),
         ("BehaviourSegmenter", "centres", np.zeros((3, 2)), "has the shape (3, 2), not (any, 4)"),
-        ("BehaviourSegmenter", "sizes", np.array([1, 0, 2]), "must hold 1 or more, not [1, 0, 2]"),
+        ("BehaviourSegmenter", "centres", np.zeros((0, 4)), "must have a row or more"),
+        ("BehaviourSegmenter", "sizes", np.array([1, -1, 2]), "must hold numbers of rows, not [1, -1, 2]"),
+        ("BehaviourSegmenter", "scaling", np.zeros((4, 4)), "must have low <= high and scale > 0"),
         (
-            "BehaviourSegmenter",
-            "scaling",
-            np.zeros((4, 4)),
-            "must have low <= high and scale > 0, and centres must have a row",
+            "RFMSegmenter",
+            "grid",
+            np.zeros((5, 5), dtype=np.int64),
+            "must name each of the 11 different segments by its position",
         ),
+        ("ValueTiers", "limits", np.array([1.0, 2.0]), "must hold 1 to 25 falling values above 0"),
+        ("ValueTiers", "gradient", np.zeros((3, 6)), "must hold numbers of customers and sums of values"),
     ],
 )
 def test_a_wrong_value_is_refused(name: str, key: str, value: Any, problem: str) -> None:

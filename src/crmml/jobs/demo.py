@@ -25,7 +25,7 @@ from crmml.jobs.score import score
 from crmml.jobs.tracking import track
 from crmml.jobs.train import train
 from crmml.models.churn import ChurnClassifier
-from crmml.models.segments import RFMSegmenter
+from crmml.models.rfm import RFMSegmenter
 from crmml.models.value import LifetimeValueRegressor
 from crmml.recommend.als import ALS
 from crmml.recommend.popularity import Popularity

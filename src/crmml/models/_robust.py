@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.spatial.distance import cdist
 
 from crmml.models._base import Bools, Floats
 
@@ -13,6 +14,7 @@ _IQR_OF_NORMAL = 1.349  # the interquartile range of a standard normal distribut
 # The greatest standard deviation that a column may have beside one of interquartile range 1.349.
 _MOST_SPREAD = 3.0
 _SKEWED = 1.0
+_ROWS = 4_096  # at a time
 
 
 @dataclass(frozen=True)
@@ -34,21 +36,31 @@ class RobustScaler:
         return RobustScaler(logged, low, high, centre, scale)
 
     def apply(self, X: Floats) -> Floats:
-        """The scaled table; a missing value is taken for the median, 0."""
-        cut = np.clip(_log(X, self.logged), self.low, self.high)
-        return np.nan_to_num((cut - self.centre) / self.scale, nan=0.0)
+        """The scaled table; a missing value is taken for the median, 0. A part of the rows at a time."""
+        scaled = np.empty(X.shape, dtype=np.float64)
+        for start in range(0, len(X), _ROWS):
+            part = _log(X[start : start + _ROWS], self.logged)
+            np.clip(part, self.low, self.high, out=part)
+            part -= self.centre
+            part /= self.scale
+            part[np.isnan(part)] = 0.0
+            scaled[start : start + _ROWS] = part
+        return scaled
 
 
 def _log(X: Floats, logged: Bools) -> Floats:
-    """sign(x) * log(1 + |x|) in the columns that are to be logged: 0 stays 0, returns stay negative."""
-    return np.where(logged, np.sign(X) * np.log1p(np.abs(X)), X)
+    """sign(x) * log(1 + |x|) in the columns that are to be logged: 0 stays 0, returns stay negative. A copy."""
+    result = np.array(X, dtype=np.float64)
+    some = result[:, logged]
+    result[:, logged] = np.sign(some) * np.log1p(np.abs(some))
+    return result
 
 
 def _log_helps(known: Floats) -> bool:
     if len(known) < 3 or known.min() == known.max():
         return False
     plain = abs(_skewness(known))
-    return bool(plain > _SKEWED and abs(_skewness(_log(known, np.array(True)))) < plain)
+    return bool(plain > _SKEWED and abs(_skewness(_log(known[:, None], np.array([True]))[:, 0])) < plain)
 
 
 def _skewness(values: Floats) -> float:
@@ -73,13 +85,12 @@ def _location(known: Floats) -> tuple[float, float, float, float]:
 def nearest(Z: Floats, centres: Floats) -> npt.NDArray[np.int64]:
     """The position of the nearest centre of each row; of two equally near the first.
 
-    Row by row in plain sums, in chunks: the answer for a row does not depend on the rows beside it.
+    Pair by pair in plain sums (no matrix product, whose last bits depend on where a row stands), in chunks: the
+    answer for a row does not depend on the rows beside it.
     """
     found = np.empty(len(Z), dtype=np.int64)
-    for start in range(0, len(Z), 4_096):
-        part = Z[start : start + 4_096]
-        distances = ((part[:, None, :] - centres[None, :, :]) ** 2).sum(axis=2)
-        found[start : start + 4_096] = distances.argmin(axis=1)
+    for start in range(0, len(Z), _ROWS):
+        found[start : start + _ROWS] = cdist(Z[start : start + _ROWS], centres, "sqeuclidean").argmin(axis=1)
     return found
 
 

@@ -1,4 +1,4 @@
-"""What both segmenters share: labels that are positions in a list of names."""
+"""What all segmenters share: labels that are positions in a list of names."""
 
 from typing import Any
 
@@ -33,3 +33,9 @@ class Segmenter(TableEstimator):
 
     def _assign(self, X: Any, method: str) -> Ints:
         raise NotImplementedError
+
+
+def column_names(model: Any) -> list[str]:
+    """The names of the columns of `fit`; "x0", "x1", ... where it got none."""
+    names = getattr(model, "feature_names_in_", None)
+    return [f"x{number}" for number in range(model.n_features_in_)] if names is None else [str(name) for name in names]

@@ -1,170 +1,60 @@
-"""Segments that everybody understands (RFM) and segments that the data suggest (k-means)."""
+"""Segments that the data suggest: k-means, a mixture of normal distributions, or density."""
 
 import warnings
-from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.base import ClusterMixin, TransformerMixin
-from sklearn.cluster import KMeans
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.base import ClusterMixin
 from sklearn.metrics import silhouette_score
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
-from crmml.errors import DataError, SchemaError
+from crmml.errors import ConfigError, DataError
 from crmml.models._base import Floats, Ints, State, check_parameters
-from crmml.models._rfm_grid import SEGMENTS, positions_of, scores_of, thresholds
-from crmml.models._robust import RobustScaler, medians_by, nearest
-from crmml.models._segmenter import Segmenter
+from crmml.models._groups import METHODS, MINI_BATCH_ROWS, NOISE, Density, Groups, Mixture, sample_of
+from crmml.models._robust import RobustScaler, medians_by
+from crmml.models._segmenter import Segmenter, column_names
 from crmml.models._state import StateReader
 
+NOISE_NAME = "noise"
 _MOST_FOR_SILHOUETTE = 2_000
-_STARTS = 4
-
-
-class RFMSegmenter(TransformerMixin, Segmenter):  # type: ignore[misc]  # scikit-learn ships no types
-    """The classic segments by recency, frequency and money.
-
-    The columns of `X`, in this order: recency (days since the last event: small is good), frequency,
-    monetary, and any further columns where more is better. Each column is scored 1 to `n_bins` by its
-    quantiles **of the training rows** (A. M. Hughes, Strategic database marketing, 1994): tomorrow's
-    customers do not move the segments. Equal values score alike: a tie across several bins gets the
-    lowest of them; a column with a single value scores the middle. A missing value (never bought) scores 1.
-
-    The segment is read from the usual grid of eleven names, by the recency score and the mean of the
-    other scores, each stretched to 1..5 and rounded (halves up):
-
-        recency 5  New customers   Potential loyalists  Potential loyalists  Champions  Champions
-                4  Promising       Potential loyalists  Potential loyalists  Loyal      Loyal
-                3  About to sleep  About to sleep       Need attention       Loyal      Loyal
-                2  Hibernating     Hibernating          At risk              At risk    Cannot lose them
-                1  Lost            Hibernating          At risk              At risk    Cannot lose them
-            value  1               2                    3                    4          5
-
-    Parameters:
-        n_bins: Number of scores, 2 or more.
-
-    Attributes:
-        segments_: The eleven names; `predict` gives positions in it.
-        thresholds_: Quantiles between the scores, shape (columns, n_bins - 1); of minus the recency in
-            the first row.
-        feature_names_in_: Names of the columns of `fit`, where it got a table with names.
-        n_features_in_: Number of columns.
-
-    >>> X = pd.DataFrame({"recency": [1, 2, 40, 90, 300], "frequency": [9, 1, 5, 7, 1],
-    ...                   "monetary": [90, 10, 50, 70, 10]})
-    >>> model = RFMSegmenter().fit(X)
-    >>> model.segment(X).tolist()
-    ['Champions', 'Promising', 'Need attention', 'At risk', 'Lost']
-    >>> model.transform(X)[0]
-    array([5, 5, 5])
-    """
-
-    def __init__(self, n_bins: int = 5) -> None:
-        self.n_bins = n_bins
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.transformer_tags.preserves_dtype = []  # scores are whole numbers, whatever comes in
-        return tags
-
-    def fit(self, X: Any, y: object = None) -> Self:
-        """Learn the thresholds.
-
-        Args:
-            X: Recency, frequency, monetary and further value columns, shape (rows, 2 or more).
-            y: Ignored.
-
-        Raises:
-            ConfigError: `n_bins` is not a whole number of 2 or more.
-            SchemaError: Fewer than two columns, or a column with text or dates.
-            DataError: An infinite value, or no rows.
-        """
-        check_parameters(self, n_bins="whole >= 2")
-        values, _ = self._check_fitting(X)
-        if self.n_features_in_ < 2:
-            raise SchemaError(
-                f"{type(self).__name__}.fit: X has 1 feature(s), and recency alone makes no RFM. "
-                "Give the columns recency (days), frequency, monetary, in this order."
-            )
-        self.thresholds_ = np.array([thresholds(column, self.n_bins) for column in _more_is_better(values).T])
-        self.segments_ = np.array(SEGMENTS)
-        return self
-
-    def transform(self, X: Any) -> Ints:
-        """The scores, 1 (worst) to `n_bins` (best) in each column, shape (rows, columns).
-
-        Raises:
-            SchemaError: The columns are not those of `fit`, in their order; or hold text.
-            DataError: An infinite value.
-        """
-        return self._scores(X, "transform")
-
-    def get_feature_names_out(self, input_features: Sequence[str] | None = None) -> npt.NDArray[np.object_]:
-        """Names of the columns of `transform`: `score_` before each name of `fit`.
-
-        Args:
-            input_features: Names of the columns, where `fit` saw none.
-
-        Raises:
-            SchemaError: Other names than those of `fit`.
-        """
-        check_is_fitted(self)
-        fitted = getattr(self, "feature_names_in_", None)
-        names = _column_names(self) if input_features is None else list(input_features)
-        if len(names) != self.n_features_in_ or (fitted is not None and names != list(fitted)):
-            raise SchemaError(
-                f"{type(self).__name__}.get_feature_names_out: input_features={names!r} are not the columns "
-                f"of fit. Use input_features={_column_names(self)!r}."
-            )
-        return np.array([f"score_{name}" for name in names], dtype=object)
-
-    def _assign(self, X: Any, method: str) -> Ints:
-        return positions_of(self._scores(X, method), self.thresholds_.shape[1] + 1)
-
-    def _scores(self, X: Any, method: str) -> Ints:
-        values = _more_is_better(self._check_rows(method, X))
-        scored = [scores_of(column, limits) for column, limits in zip(values.T, self.thresholds_, strict=True)]
-        return np.column_stack(scored)
-
-    def _learned(self) -> State:
-        return {"thresholds": self.thresholds_}
-
-    def _checked_state(self, reader: StateReader, n_features: int) -> dict[str, Any]:
-        limits = reader.array("thresholds", "f", (n_features, None))
-        if n_features < 2 or limits.shape[1] < 1:
-            reader.refuse("thresholds", f"must have 2 rows and 1 column or more, not the shape {limits.shape}")
-        whole = np.isfinite(limits).all(axis=1) | np.isnan(limits).all(axis=1)
-        if not whole.all() or np.any(np.diff(limits, axis=1) < 0):
-            reader.refuse("thresholds", "must rise within each row, or be all NaN")
-        return {"thresholds_": limits, "segments_": np.array(SEGMENTS)}
 
 
 class BehaviourSegmenter(ClusterMixin, Segmenter):  # type: ignore[misc]  # scikit-learn ships no types
-    """Segments of customers who behave alike: k-means on robustly scaled columns.
+    """Groups of customers who behave alike, in columns scaled once and for all.
 
-    Each column is logged where that lessens a skewness above 1 (sign(x) log(1 + |x|)), cut to its 1 % and
-    99 % quantiles, centred on its median and divided by its interquartile range over 1.349 (or by a third
-    of its standard deviation, where that is greater: mostly-zero columns). A missing value is taken for
-    the median. All of it is learned in `fit`. Then k-means (S. P. Lloyd, Least squares quantization in
-    PCM, 1982; scikit-learn's `KMeans`) from 4 seeded starts.
+    The scaling is part of what `fit` learns: skewed columns are logged (sign and log(1 + |x|)), outliers cut to the
+    1 % and 99 % quantiles, each column centred on its median and divided by its interquartile range (or a third of
+    its standard deviation, where that is more). A missing value is taken for the median; a constant column counts
+    for nothing. The largest segment is the first.
 
-    Segments are numbered by size, the largest is 0 (ties: by the centre's first differing column).
+    Three methods, each with a rule that gives a later customer a segment from their own row alone:
+
+    - "kmeans" (S. Lloyd, 1982): the nearest centre. Above 100,000 rows in mini-batches (D. Sculley, 2010).
+    - "gaussian_mixture" (A. Dempster, N. Laird & D. Rubin, 1977): the likeliest of normal distributions, each with
+      its own covariance; learned from at most 20,000 rows. Components that are nobody's likeliest are left out.
+    - "hdbscan" (R. Campello, D. Moulavi & J. Sander, 2013): dense groups, learned from at most 5,000 rows; a customer
+      belongs to the group of the nearest learned member to whom they are as near as the group's own members are to
+      each other (in mutual reachability, to the fifth neighbour). Everybody else is "noise": position -1, and the
+      last of the names. A small `min_share` finds dense places in any cloud.
+
+    Above 100,000 rows the scaling and the medians of the profile are those of 100,000 rows drawn at random.
 
     Parameters:
-        n_clusters: Number of segments.
-        random_state: Seed of the starts, a whole number.
+        n_clusters: Number of segments, 1 or more. HDBSCAN: at most so many, the largest; a warning says where there
+            are more.
+        method: "kmeans", "gaussian_mixture" or "hdbscan".
+        min_share: HDBSCAN only: the least share of the customers that makes a segment.
+        random_state: Seed of starts and samples, a whole number.
 
     Attributes:
-        labels_: Segment of each training row, shape (rows,); not part of the state.
-        segments_: Names "segment_0", "segment_1", ...; `predict` gives positions in it.
-        cluster_centers_: Centres in scaled units, shape (n_clusters, columns).
+        labels_: Segment of each training row, shape (rows,), by the rule for later rows; not part of the state.
+        segments_: Names "segment_0", "segment_1", ..., with HDBSCAN then "noise"; `predict` gives positions in it.
+        cluster_centers_: Centres in scaled units, shape (segments, columns); of HDBSCAN the means of the members.
         silhouette_: Mean silhouette (P. J. Rousseeuw, 1987) of at most 2,000 training rows, -1 to 1: near 1
-            the segments lie apart, near 0 they are arbitrary cuts. NaN for a single segment.
+            the segments lie apart, near 0 they are arbitrary cuts. NaN for a single segment. Without noise.
         feature_names_in_: Names of the columns of `fit`, where it got a table with names.
         n_features_in_: Number of columns.
 
@@ -176,10 +66,16 @@ class BehaviourSegmenter(ClusterMixin, Segmenter):  # type: ignore[misc]  # scik
                rows  share  visits  spend
     segment_0     3    0.6     1.0    5.5
     segment_1     2    0.4    51.0  925.0
+    >>> BehaviourSegmenter(method="hdbscan").fit(X).segment(X).tolist()  # five customers are no crowd
+    ['noise', 'noise', 'noise', 'noise', 'noise']
     """
 
-    def __init__(self, n_clusters: int = 5, *, random_state: int = 0) -> None:
+    def __init__(
+        self, n_clusters: int = 5, *, method: str = "kmeans", min_share: float = 0.05, random_state: int = 0
+    ) -> None:
         self.n_clusters = n_clusters
+        self.method = method
+        self.min_share = min_share
         self.random_state = random_state
 
     def __sklearn_tags__(self) -> Any:
@@ -188,7 +84,7 @@ class BehaviourSegmenter(ClusterMixin, Segmenter):  # type: ignore[misc]  # scik
         return tags
 
     def fit(self, X: Any, y: object = None) -> Self:
-        """Learn the scaling and the centres.
+        """Learn the scaling and the groups.
 
         Args:
             X: Numbers, shape (rows, columns).
@@ -199,18 +95,20 @@ class BehaviourSegmenter(ClusterMixin, Segmenter):  # type: ignore[misc]  # scik
             SchemaError: A column with text or dates.
             DataError: An infinite value, or fewer different rows than segments.
         """
-        check_parameters(self, n_clusters="whole >= 1", random_state="whole >= 0")
+        check_parameters(self, n_clusters="whole >= 1", min_share="share", random_state="whole >= 0")
+        self._kind()
         values, _ = self._check_fitting(X)
-        scaler = RobustScaler.learn(values)
+        scaler = RobustScaler.learn(sample_of(values, MINI_BATCH_ROWS, self.random_state))
         Z = scaler.apply(values)
-        centres = self._centres(Z)
+        self._groups, self.labels_ = self._largest_first(self._found(Z), Z)
         self._scaler = scaler
-        self.cluster_centers_ = centres
-        self.labels_ = nearest(Z, centres)
+        self.cluster_centers_ = self._groups.centres
         self.silhouette_ = _silhouette(Z, self.labels_, self.random_state)
-        self._sizes = np.bincount(self.labels_, minlength=len(centres)).astype(np.int64)
-        self._medians = medians_by(values, self.labels_)
-        self.segments_ = _numbered(len(centres))
+        self.segments_ = _names(self._groups)
+        # Noise, -1, is the last of the names.
+        places = self.labels_ % len(self.segments_)
+        self._sizes = np.bincount(places, minlength=len(self.segments_)).astype(np.int64)
+        self._medians = _medians(values, places, len(self.segments_), self.random_state)
         return self
 
     def profile(self) -> pd.DataFrame:
@@ -224,22 +122,45 @@ class BehaviourSegmenter(ClusterMixin, Segmenter):  # type: ignore[misc]  # scik
             sklearn.exceptions.NotFittedError: Before `fit`.
         """
         check_is_fitted(self)
-        table = pd.DataFrame(self._medians, columns=_column_names(self))
+        table = pd.DataFrame(self._medians, columns=column_names(self))
         table.insert(0, "rows", self._sizes, allow_duplicates=True)
         table.insert(1, "share", self._sizes / self._sizes.sum(), allow_duplicates=True)
         return table.set_index(pd.Index(self.segments_.tolist(), name="segment"))
 
-    def _centres(self, Z: Floats) -> Floats:
-        """The centres in order: largest segment first."""
+    def _kind(self) -> Any:
+        kind = METHODS.get(self.method) if isinstance(self.method, str) else None
+        if kind is None:
+            raise ConfigError(
+                f"{type(self).__name__}: method={self.method!r} must be one of {', '.join(map(repr, METHODS))}. "
+                "Use method='kmeans', the default."
+            )
+        return kind
+
+    def _found(self, Z: Floats) -> Groups:
+        kind = self._kind()
+        if kind is Density:
+            return Density.find(Z, self.min_share, self.random_state)
         self._refuse_fewer_than_segments(len(Z), "rows")
-        kmeans = KMeans(self.n_clusters, n_init=_STARTS, random_state=self.random_state)
-        with threadpool_limits(1), warnings.catch_warnings():  # sums over threads would depend on their number
-            warnings.simplefilter("ignore", ConvergenceWarning)  # too few different rows: refused below
-            centres: Floats = kmeans.fit(Z).cluster_centers_
-        sizes = np.bincount(nearest(Z, centres), minlength=len(centres))
-        self._refuse_fewer_than_segments(int((sizes > 0).sum()), "different rows (after scaling)")
-        ordered: Floats = centres[np.lexsort((*centres.T[::-1], -sizes))]
-        return ordered
+        if kind is Mixture and len(Z) == 1:
+            raise DataError(
+                f"{type(self).__name__}.fit: X has 1 sample, too few for a mixture. Use method='kmeans', or more rows."
+            )
+        groups: Groups = kind.find(Z, self.n_clusters, self.random_state)
+        return groups
+
+    def _largest_first(self, groups: Groups, Z: Floats) -> tuple[Groups, Ints]:
+        """The groups that count, the largest first, and the group of each row."""
+        labels = groups.assign(Z)
+        centres = groups.centres
+        sizes = np.bincount(labels[labels != NOISE], minlength=len(centres))
+        there = int((sizes > 0).sum())
+        if not groups.noisy and there < self.n_clusters:
+            self._refuse_fewer_than_segments(_different_rows(Z, self.n_clusters), "different rows (after scaling)")
+        order = np.lexsort((*centres.T[::-1], -sizes))[: min(there, self.n_clusters)]
+        if there > self.n_clusters:
+            _warn_of_more(there, self.n_clusters, sizes[order].sum() / len(Z), sizes.sum() / len(Z))
+        kept = groups.taking(order)
+        return kept, kept.assign(Z)
 
     def _refuse_fewer_than_segments(self, found: int, what: str) -> None:
         if found < self.n_clusters:
@@ -250,11 +171,10 @@ class BehaviourSegmenter(ClusterMixin, Segmenter):  # type: ignore[misc]  # scik
 
     def _assign(self, X: Any, method: str) -> Ints:
         values = self._check_rows(method, X)
-        return nearest(self._scaler.apply(values), self.cluster_centers_)
+        return self._groups.assign(self._scaler.apply(values))
 
     def _learned(self) -> State:
-        return {
-            "centres": self.cluster_centers_,
+        return self._groups.learned() | {
             "logged": self._scaler.logged,
             # One row each: low, high, centre, scale.
             "scaling": np.array([self._scaler.low, self._scaler.high, self._scaler.centre, self._scaler.scale]),
@@ -264,40 +184,62 @@ class BehaviourSegmenter(ClusterMixin, Segmenter):  # type: ignore[misc]  # scik
         }
 
     def _checked_state(self, reader: StateReader, n_features: int) -> dict[str, Any]:
-        centres = reader.finite("centres", (None, n_features))
+        groups = self._kind().restored(reader, n_features)
         logged = reader.array("logged", "b", (n_features,))
         low, high, centre, scale = reader.finite("scaling", (4, n_features))
-        if len(centres) == 0 or np.any(low > high) or np.any(scale <= 0):
-            reader.refuse("scaling", "must have low <= high and scale > 0, and centres must have a row")
-        sizes = reader.array("sizes", "i", (len(centres),)).astype(np.int64)
-        if np.any(sizes < 1):
-            reader.refuse("sizes", f"must hold 1 or more, not {sizes.tolist()}")
+        if np.any(low > high) or np.any(scale <= 0):
+            reader.refuse("scaling", "must have low <= high and scale > 0")
+        names = _names(groups)
+        sizes = reader.array("sizes", "i", (len(names),)).astype(np.int64)
+        if np.any(sizes < 0) or sizes.sum() < 1:
+            reader.refuse("sizes", f"must hold numbers of rows, not {sizes.tolist()}")
         return {
             "_scaler": RobustScaler(logged, low, high, centre, scale),
-            "cluster_centers_": centres,
+            "_groups": groups,
+            "cluster_centers_": groups.centres,
             "_sizes": sizes,
-            "_medians": reader.array("medians", "f", (len(centres), n_features)),
+            "_medians": reader.array("medians", "f", (len(names), n_features)),
             "silhouette_": float(reader.array("silhouette", "f", (1,))[0]),
-            "segments_": _numbered(len(centres)),
+            "segments_": names,
         }
 
 
-def _more_is_better(values: Floats) -> Floats:
-    """The columns with the sign of the first one, recency, turned round."""
-    return np.column_stack([-values[:, 0], values[:, 1:]])
+def _names(groups: Groups) -> npt.NDArray[np.str_]:
+    numbered = [f"segment_{number}" for number in range(len(groups.centres))]
+    return np.array([*numbered, NOISE_NAME] if groups.noisy else numbered)
 
 
-def _column_names(model: Any) -> list[str]:
-    names = getattr(model, "feature_names_in_", None)
-    return [f"x{number}" for number in range(model.n_features_in_)] if names is None else list(names)
+def _different_rows(Z: Floats, enough: int) -> int:
+    """How many different rows there are; counting stops where there are enough."""
+    seen: set[bytes] = set()
+    for row in Z:
+        seen.add((row + 0.0).tobytes())  # -0 is 0
+        if len(seen) >= enough:
+            break
+    return len(seen)
 
 
-def _numbered(count: int) -> npt.NDArray[np.str_]:
-    return np.array([f"segment_{number}" for number in range(count)])
+def _warn_of_more(there: int, kept: int, share: float, all_of_them: float) -> None:
+    warnings.warn(
+        f"BehaviourSegmenter: HDBSCAN found {there} dense groups with {100 * all_of_them:.0f} % of the rows. "
+        f"n_clusters={kept} keeps the largest, with {100 * share:.0f} %; the others are noise. "
+        f"Use n_clusters={there} to keep all.",
+        UserWarning,
+        stacklevel=4,
+    )
+
+
+def _medians(values: Floats, places: Ints, count: int, seed: int) -> Floats:
+    """The median of each column in each segment; NaN where a segment (mostly the noise) has nobody."""
+    together = sample_of(np.column_stack([values, places]), MINI_BATCH_ROWS, seed)
+    labels = together[:, -1].astype(np.int64)
+    medians = np.full((count, values.shape[1]), np.nan)
+    medians[np.unique(labels)] = medians_by(together[:, :-1], labels)
+    return medians
 
 
 def _silhouette(Z: Floats, labels: Ints, seed: int) -> float:
-    rows = np.arange(len(Z))
+    rows = np.flatnonzero(labels != NOISE)
     if len(rows) > _MOST_FOR_SILHOUETTE:
         rows = np.random.default_rng(seed).choice(rows, _MOST_FOR_SILHOUETTE, replace=False)
     if not 2 <= len(np.unique(labels[rows])) < len(rows):
