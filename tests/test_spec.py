@@ -135,14 +135,8 @@ definitions = {
     ),
     **strategies_tags.definitions,
 }
-learners = (
-    "ChurnClassifier",
-    "LifetimeValueRegressor",
-    "BehaviourSegmenter",
-    "RFMSegmenter",
-    "ValueTiers",
-    *RECOMMENDERS,
-)
+segmenters = ("BehaviourSegmenter", "RFMSegmenter", "ValueTiers")
+learners = ("ChurnClassifier", "LifetimeValueRegressor", *segmenters, *RECOMMENDERS)
 lifetimes = ("BGNBD", "MBGNBD", "ParetoNBD", "GammaGamma", "ShiftedBetaGeometric", "BetaGeometricBetaBinomial")
 estimators = [name for name in (*learners, *lifetimes) if name in cm._HOME_OF]
 plain = st.recursive(
