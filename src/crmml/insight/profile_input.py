@@ -104,7 +104,7 @@ def _check_table(table: Any) -> None:
             )
     customers = pd.Index(_ids(table))
     if customers.has_duplicates:
-        again = customers[customers.duplicated()][0]
+        again = customers[customers.duplicated()].tolist()[0]
         raise DataError(
             f"{_ME}: customer {again!r} has {(customers == again).sum()} rows, which would count as as many "
             'customers. Profile one cutoff at a time: table.xs(as_of, level="as_of").'

@@ -79,7 +79,7 @@ def _head(profiles: "SegmentProfiles") -> str:
     if tested:
         count = _count(len(profiles.findings), "finding")
         most = f"{100 * profiles.false_findings:g} %"
-        text += f"{',' if made else ';'} {tested} tested: {count}, of which at most {most} are false"
+        text += f"; {tested} tested: {count}, of which at most {most} are false"
     return text
 
 

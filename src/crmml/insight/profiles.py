@@ -10,7 +10,7 @@ from sklearn.base import clone, is_clusterer
 
 from crmml.errors import ConfigError
 from crmml.insight import effects as ranks
-from crmml.insight.profile_input import Ints, Profiled, read_input
+from crmml.insight.profile_input import Floats, Profiled, read_input
 from crmml.insight.profile_text import mentioned, profile_lines, suggested_names
 
 Names: TypeAlias = Mapping[str, Mapping[str, str]]
@@ -116,7 +116,7 @@ def profile_segments(
 
     >>> table = pd.DataFrame({"visits": [1.0] * 30 + [9.0] * 20, "age": [30.0, 40.0] * 25})
     >>> print(profile_segments(table, ["few"] * 30 + ["many"] * 20, made_from=["visits"]))
-    2 segments of 50 customers; 1 column made them (described, not tested), 1 tested: 0 findings, of
+    2 segments of 50 customers; 1 column made them (described, not tested); 1 tested: 0 findings, of
     which at most 5 % are false
     <BLANKLINE>
     few: 30 customers (60 %)
@@ -136,13 +136,13 @@ def profile_segments(
     read = read_input(table, segments, value, made_from, names)
     measured = _measured(read)
     again = _found_again(read, segments) if retest else {}
-    effects, columns = _corrected(_effects(read, measured), read, again, false_findings)
+    effects, columns = _corrected(measured.effects, read, again, false_findings)
     summary = _summary(read)
     profiles = SegmentProfiles(
         segments=summary,
         effects=effects,
         columns=columns,
-        examples=_near(read, measured, examples),
+        examples=_near(read, measured.distances, examples),
         false_findings=false_findings,
         words=dict(words or {}),
     )
@@ -151,69 +151,33 @@ def profile_segments(
 
 
 class _Measured(NamedTuple):
-    """Per column: Cliff's deltas and p-values by segment; and every row's distance from its segment's centre."""
+    """The effects of all columns, column by column; and how far every row is from the centre of its segment."""
 
-    deltas: list[np.ndarray[Any, Any]]
-    p_values: list[np.ndarray[Any, Any]]
-    distances: np.ndarray[Any, Any]
+    effects: pd.DataFrame
+    distances: Floats
 
 
 def _measured(read: Profiled) -> _Measured:
-    """One pass over the columns, so that the ranks of one are in memory at a time."""
+    """One pass over the columns: the ranks of one are in memory at a time."""
     count = len(read.names)
-    found, p_values, distances = [], [], np.zeros(len(read.codes))
-    for _, values in read.columns():
+    sizes = np.bincount(read.codes, minlength=count)
+    parts, distances = [], np.zeros(len(read.codes))
+    for name, values in read.columns():
         column = ranks.ranked(values)
-        delta, p = ranks.deltas(column, read.codes, count)
-        found.append(delta)
-        p_values.append(p)
-        place = np.full(len(values), 0.5)  # unknown: in the middle
-        place[column.known] = (column.ranks - 0.5) / max(len(column.ranks), 1)
-        centre = np.bincount(read.codes, weights=place, minlength=count) / np.bincount(read.codes, minlength=count)
-        distances += (place - centre[read.codes]) ** 2
-    return _Measured(found, p_values, distances)
-
-
-def _effects(read: Profiled, measured: _Measured) -> pd.DataFrame:
-    parts = []
-    for (name, values), delta, p in zip(read.columns(), measured.deltas, measured.p_values, strict=True):
         made = read.origin[name] in read.made_from
-        yes_no = bool(np.isin(values[~np.isnan(values)], (0.0, 1.0)).all())
-        own, rest, known = _typical(values, read.codes, len(read.names), yes_no)
-        parts.append(
-            pd.DataFrame(
-                {
-                    "segment": read.names,
-                    "column": name,
-                    "typical": own,
-                    "typical_rest": rest,
-                    "yes_no": yes_no,
-                    "known": known,
-                    "effect": delta,
-                    "made_segments": made,
-                    "p_value": np.nan if made else p,
-                }
-            )
-        )
+        yes_no = bool(np.isin(column.values, (0.0, 1.0)).all())
+        delta, p = ranks.deltas(column, read.codes, count)
+        own, rest, known = ranks.typical(column, read.codes, count, yes_no=yes_no)
+        part = {"segment": read.names, "column": name, "typical": own, "typical_rest": rest, "yes_no": yes_no}
+        part |= {"known": known, "effect": delta, "made_segments": made, "p_value": np.nan if made else p}
+        parts.append(pd.DataFrame(part))
+        place = np.full(len(values), 0.5)  # unknown: in the middle
+        place[column.order] = (column.ranks - 0.5) / max(len(column.ranks), 1)
+        centre = np.bincount(read.codes, weights=place, minlength=count) / sizes
+        distances += (place - centre[read.codes]) ** 2
     table = pd.concat(parts, ignore_index=True)
-    order = np.tile(np.arange(len(read.names)), len(parts))
-    return table.iloc[np.argsort(order, kind="stable")].reset_index(drop=True)
-
-
-def _typical(
-    values: np.ndarray[Any, Any], codes: Ints, count: int, yes_no: bool
-) -> tuple[list[float], list[float], list[int]]:
-    """The median in every segment and among everybody else, and how many are known; of a yes or no the share of yes."""
-    there = ~np.isnan(values)
-    known, inside = values[there], codes[there]
-    middle = np.mean if yes_no else np.median
-    own, rest, sizes = [], [], []
-    for code in range(count):
-        mine, others = known[inside == code], known[inside != code]
-        own.append(float(middle(mine)) if len(mine) else float("nan"))
-        rest.append(float(middle(others)) if len(others) else float("nan"))
-        sizes.append(len(mine))
-    return own, rest, sizes
+    by_segment = np.argsort(np.tile(np.arange(count), len(parts)), kind="stable")
+    return _Measured(table.iloc[by_segment].reset_index(drop=True), distances)
 
 
 def _found_again(read: Profiled, model: Any) -> dict[str, float]:
@@ -266,12 +230,12 @@ def _summary(read: Profiled) -> pd.DataFrame:
     return table
 
 
-def _near(read: Profiled, measured: _Measured, count: int) -> dict[str, tuple[Any, ...]]:
+def _near(read: Profiled, distances: Floats, count: int) -> dict[str, tuple[Any, ...]]:
     """The customers nearest to the mean rank of their segment; of equally near ones the first rows."""
     found = {}
     for code, name in enumerate(read.names):
         rows = np.flatnonzero(read.codes == code)
-        nearest = rows[np.argsort(measured.distances[rows], kind="stable")[:count]]
+        nearest = rows[np.argsort(distances[rows], kind="stable")[:count]]
         found[name] = tuple(read.ids[row] for row in nearest)
     return found
 
