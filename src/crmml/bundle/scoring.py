@@ -143,6 +143,7 @@ def _probability_of_one(model: Any, rows: pd.DataFrame) -> npt.NDArray[Any]:
 
 
 def item_scores(model: Any, customers: Any, k: int, *, exclude_seen: bool = True) -> pd.DataFrame:
-    """At most `k` rows per customer: `customer_id`, `item_id`, `rank` (from 1), `score`."""
+    """At most `k` rows per customer: `customer_id`, `item_id`, `rank` (from 1), `score`; `p_purchase` if it says so."""
     found: pd.DataFrame = model.recommend(customers, k=k, exclude_seen=exclude_seen)
-    return found[["customer_id", "item_id", "rank", "score"]].reset_index(drop=True)
+    columns = ["customer_id", "item_id", "rank", "score", "p_purchase"]
+    return found[[name for name in columns if name in found.columns]].reset_index(drop=True)

@@ -15,6 +15,7 @@ from crmml.features.feature_set import FeatureSet
 from crmml.features.interactions import ItemWeights, build_interactions
 from crmml.features.presets import as_feature_set
 from crmml.features.targets import Target
+from crmml.jobs.next_offers import calibrate_before
 from crmml.jobs.parts import Features, check_parts, progress_bar, to_fit
 
 
@@ -35,7 +36,8 @@ def train(
         target: what is predicted; None for segments.
         model: an unfitted estimator; it is cloned and never changed.
         as_of: the cutoffs, mostly `report.training_cutoffs` of a backtest. A recommender learns from everything
-            before the latest of them, which holds what the earlier ones saw.
+            before the latest of them, which holds what the earlier ones saw. A `NextBestOffer` is calibrated one
+            horizon earlier, on what was bought from then on: nothing at or after the cutoff is seen.
         progress: show a progress bar, where standard error is a terminal.
 
     Returns:
@@ -55,16 +57,18 @@ def train(
     """
     check_parts("train", log, features, target, model)
     cutoffs = moments_of(as_of)
+    unfitted = to_fit(model, target)
     with progress_bar("train", 2, progress=progress) as bar:
         if isinstance(features, ItemWeights):
             cutoffs = cutoffs[-1:]
             definition: FeatureSet | ItemWeights = features
             rows: tuple[Any, ...] = (build_interactions(log, features, cutoffs, in_order=model.reads_order),)
+            calibrate_before(log, features, target, unfitted, cutoffs[0])
         else:
             definition = as_feature_set(features, log)
             rows = _rows(log, definition, target, cutoffs)
         bar.update()
-        fitted = to_fit(model, target).fit(*rows)
+        fitted = unfitted.fit(*rows)
         bar.update()
     return Bundle(
         definition,
