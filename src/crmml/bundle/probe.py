@@ -80,12 +80,13 @@ def _rows(n_features: int) -> npt.NDArray[np.float64]:
 
 
 def _customers(model: Any) -> npt.NDArray[Any]:
-    """One customer that nobody knows, and a few that the model keeps anyway."""
-    known = np.asarray(getattr(model, "customer_ids_", np.array([], dtype=np.int64)))
-    known = plain_array(known)[:_N_KNOWN]
+    """One customer that nobody knows, and a few that the model does."""
+    matrix = getattr(model, "matrix_", None)
+    known = plain_array([] if matrix is None else matrix.customer_ids)[:_N_KNOWN]
     if known.dtype.kind == "U":
         return np.array([*known, "nobody has this id"])
-    return np.array([*known, np.iinfo(np.int64).max], dtype=np.int64)
+    kind = known.dtype if known.dtype.kind in "iu" else np.dtype(np.int64)
+    return np.array([*known, np.iinfo(kind).max], dtype=kind)
 
 
 def _difference(expected: Any, found: Any) -> str:
