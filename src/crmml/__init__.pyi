@@ -98,6 +98,7 @@ from crmml.insight.lifecycle import Lifecycle as Lifecycle, build_lifecycle as b
 from crmml.insight.rules import AssociationRules as AssociationRules, association_rules as association_rules
 from crmml.insight.tags import Tag as Tag, TagRule as TagRule, TagSet as TagSet
 from crmml.jobs.backtest import backtest as backtest
+from crmml.jobs.choose_segments import choose_segments as choose_segments
 from crmml.jobs.early_warning import early_warning as early_warning
 from crmml.jobs.evaluate import evaluate_recommenders as evaluate_recommenders
 from crmml.jobs.realised import realised as realised
@@ -135,6 +136,7 @@ from crmml.report.backtest import BacktestReport as BacktestReport
 from crmml.report.early_warning import EarlyWarning as EarlyWarning
 from crmml.report.lifetimes import frequency_recency_figure as frequency_recency_figure
 from crmml.report.recommendations import RecommendationReport as RecommendationReport
+from crmml.report.segment_choice import SegmentChoice as SegmentChoice
 from crmml.report.selection import Selection as Selection
 from crmml.spec import dump_yaml as dump_yaml, from_data as from_data, load_config as load_config, to_data as to_data
 from crmml.yaml_text import load_yaml as load_yaml

@@ -33,7 +33,8 @@ class Simulated:
             for those still there at the end); `rate` (purchases per day while there, mean over the seasons);
             `dropout_rate` (per day); `taste` and `second_taste` (categories); `channel` (the preferred one);
             `mean_quantity`; `return_rate` (share of purchases sent back); `satisfaction` (0 to 10); `plan`
-            (at arrival); `upgrade` (when the plan went one step up, NaT for never).
+            (at arrival); `upgrade` (when the plan went one step up, NaT for never); with planted segments also
+            `segment`, from 0.
         items: one row per item (index `item_id`): `category`, `price`, `popularity` (within the category).
     """
 
@@ -52,6 +53,7 @@ def simulate_log(
     start: str | date | datetime = "2023-01-01",
     end: str | date | datetime = "2025-01-01",
     seed: int = 0,
+    segments: int | None = None,
 ) -> Simulated:
     """Simulate the interactions of `n_customers` in `[start, end)`, with known truth.
 
@@ -62,14 +64,18 @@ def simulate_log(
     weeks before a customer leaves; surveys, which get worse then; plans that are upgraded. Two years give
     about 54 events per customer. The same arguments give the same log.
 
+    Habits differ without a gap from customer to customer, so there are no segments to be found. `segments` plants
+    some: within a segment all buy about as often, as much and in the same channel; all come early, and nobody leaves.
+
     Args:
         n_customers: how many customers arrive within the span.
         start: first moment of the log; UTC where it has no zone.
         end: moment at which the log stops.
         seed: of the random numbers; another seed gives another log of the same kind.
+        segments: how many segments to plant, 1 to 5; None for none.
 
     Raises:
-        ConfigError: no customer, a span under one day, or a negative seed.
+        ConfigError: no customer, a span under one day, a negative seed, or other than 1 to 5 segments.
 
     >>> from crmml import simulate_log
     >>> simulated = simulate_log(100, seed=1)
@@ -84,20 +90,27 @@ def simulate_log(
     """
     _check_whole("n_customers", n_customers, least=1, example=2000)
     _check_whole("seed", seed, least=0, example=0)
+    if segments is not None:
+        _check_whole("segments", segments, least=1, example=3, most=len(world.HABITS))
     clock = _clock(start, end)
     rng = np.random.default_rng(seed)
     items = world.draw_items(rng)
     customers = world.draw_customers(int(n_customers), clock, rng)
+    if segments is not None:
+        customers = world.planted(customers, int(segments), clock, rng)
     events = behaviour.draw_events(customers, items, clock, rng)
     frame = _frame(events, customers, items, clock)
-    return Simulated(_log(frame), frame, _truth(customers, clock), _items(items))
+    truth = _truth(customers, clock)
+    if segments is not None:
+        truth["segment"] = customers.segment.astype(np.int64)
+    return Simulated(_log(frame), frame, truth, _items(items))
 
 
-def _check_whole(name: str, value: object, *, least: int, example: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ConfigError(
-            f"simulate_log: {name} must be a whole number of at least {least}, not {value!r}. Use {example}."
-        )
+def _check_whole(name: str, value: object, *, least: int, example: int, most: int | None = None) -> None:
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or value < least or (most is not None and value > most):  # type: ignore[operator]
+        allowed = f"of at least {least}" if most is None else f"from {least} to {most}"
+        raise ConfigError(f"simulate_log: {name} must be a whole number {allowed}, not {value!r}. Use {example}.")
 
 
 def _clock(start: str | date | datetime, end: str | date | datetime) -> Clock:

@@ -103,7 +103,7 @@ class BehaviourSegmenter(ClusterMixin, Segmenter):  # type: ignore[misc]  # scik
         self._groups, self.labels_ = self._largest_first(self._found(Z), Z)
         self._scaler = scaler
         self.cluster_centers_ = self._groups.centres
-        self.silhouette_ = _silhouette(Z, self.labels_, self.random_state)
+        self.silhouette_ = silhouette_of(Z, self.labels_, self.random_state)
         self.segments_ = _names(self._groups)
         # Noise, -1, is the last of the names.
         places = self.labels_ % len(self.segments_)
@@ -238,7 +238,8 @@ def _medians(values: Floats, places: Ints, count: int, seed: int) -> Floats:
     return medians
 
 
-def _silhouette(Z: Floats, labels: Ints, seed: int) -> float:
+def silhouette_of(Z: Floats, labels: Ints, seed: int) -> float:
+    """The mean silhouette of at most 2,000 rows that are not noise; NaN for a single segment."""
     rows = np.flatnonzero(labels != NOISE)
     if len(rows) > _MOST_FOR_SILHOUETTE:
         rows = np.random.default_rng(seed).choice(rows, _MOST_FOR_SILHOUETTE, replace=False)

@@ -1,6 +1,6 @@
 """The simulated world: its items, and its customers with the traits that nobody sees."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,16 @@ DROPOUT_SHAPE, DROPOUT_MEAN = 2.0, 1 / 250
 EXTRA_QUANTITY = 0.5  # mean number of pieces beyond the first, itself gamma distributed (shape 1)
 RETURN_ALPHA, RETURN_BETA = 0.8, 9.2  # beta distributed share of purchases sent back: 8 % on the mean
 UPGRADES = 0.15  # share of customers who go up one plan at some time
+# Planted segments: purchases per day, preferred channel, mean quantity.
+HABITS = (
+    (1 / 20, "web", 1.2),
+    (1 / 8, "app", 1.2),
+    (1 / 30, "shop", 4.0),
+    (1 / 10, "phone", 4.0),
+    (1 / 40, "social", 1.2),
+)
+ALIKE = 0.1  # standard deviation of the logarithms within a segment
+EARLY = 0.05  # share of the span within which all have arrived
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +71,7 @@ class Customers:
     satisfaction: Floats
     plan: Codes
     upgrade: Floats  # infinite for never
+    segment: Codes  # of planted segments; 0 for all without
 
 
 def draw_items(rng: np.random.Generator) -> Items:
@@ -99,6 +110,28 @@ def draw_customers(size: int, clock: Clock, rng: np.random.Generator) -> Custome
         satisfaction=np.clip(rng.normal(7.5, 1.2, size), 0, 10),
         plan=plan,
         upgrade=_upgrade(arrival, np.minimum(dropout, clock.days), plan, rng),
+        segment=np.zeros(size, dtype=np.int8),
+    )
+
+
+def planted(customers: Customers, segments: int, clock: Clock, rng: np.random.Generator) -> Customers:
+    """The same customers with the habits of so many segments, of equal probability: they all come early, and stay.
+
+    Within a segment, the rate and the mean quantity differ by some 10 %: what is left is chance.
+    """
+    size = len(customers.rate)
+    segment = rng.integers(0, segments, size).astype(np.int8)
+    rate, channel, quantity = (np.array(habit)[segment] for habit in zip(*HABITS[:segments], strict=True))
+    return replace(
+        customers,
+        arrival=clock.moment(rng.uniform(0, float(clock.busy(np.array([EARLY * clock.days]))[0]), size)),
+        dropout=np.full(size, np.inf),
+        dropout_rate=np.zeros(size),
+        rate=rate * np.exp(rng.normal(0.0, ALIKE, size)),
+        channel=np.array([CHANNELS.index(name) for name in channel], dtype=np.int8),
+        mean_quantity=1 + (quantity - 1) * np.exp(rng.normal(0.0, ALIKE, size)),
+        upgrade=np.full(size, np.inf),
+        segment=segment,
     )
 
 
