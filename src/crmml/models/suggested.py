@@ -225,9 +225,10 @@ def _refuse_repeats(where: str, X: Any, y: Any) -> None:
     groups = customer_groups(X, y, where)
     if groups is None or len(np.unique(groups)) == len(groups):
         return
-    counts = pd.Series(X.index.get_level_values("customer_id")).value_counts(sort=False)
+    ids = X.index.get_level_values("customer_id")
+    again = ids[ids.duplicated()].tolist()[0]
     raise DataError(
-        f"{where}: customer {counts.index[counts > 1][0]!r} has {counts[counts > 1].iloc[0]} rows, and intervals would "
+        f"{where}: customer {again!r} has {int((ids == again).sum())} rows, and intervals would "
         "count them as as many customers. Use the rows of one cutoff."
     )
 
