@@ -1,6 +1,7 @@
 # Made by `python -m tools.stubs` from the table in __init__.py.
 
 from crmml import metrics as metrics
+from crmml.action.coupons import Coupon as Coupon, CouponPlan as CouponPlan, plan_coupons as plan_coupons
 from crmml.bundle import Bundle as Bundle
 from crmml.data import datasets as datasets
 from crmml.data.cleaning import (
@@ -94,8 +95,12 @@ from crmml.insight.conditions import (
     Missing as Missing,
     Not as Not,
 )
+from crmml.insight.drift import SegmentDrift as SegmentDrift, segment_drift as segment_drift
+from crmml.insight.dwell import DwellTimes as DwellTimes, dwell_times as dwell_times
 from crmml.insight.lifecycle import Lifecycle as Lifecycle, build_lifecycle as build_lifecycle
+from crmml.insight.migrations import Migrations as Migrations, migrations as migrations
 from crmml.insight.rules import AssociationRules as AssociationRules, association_rules as association_rules
+from crmml.insight.tag_history import TagReport as TagReport, tag_history as tag_history, tag_report as tag_report
 from crmml.insight.tags import Tag as Tag, TagRule as TagRule, TagSet as TagSet
 from crmml.jobs.backtest import backtest as backtest
 from crmml.jobs.choose_segments import choose_segments as choose_segments
@@ -104,6 +109,7 @@ from crmml.jobs.evaluate import evaluate_recommenders as evaluate_recommenders
 from crmml.jobs.realised import realised as realised
 from crmml.jobs.score import score as score
 from crmml.jobs.select import select_features as select_features
+from crmml.jobs.tags import build_p_alive as build_p_alive, build_tags as build_tags
 from crmml.jobs.tracking import track as track
 from crmml.jobs.train import train as train
 from crmml.jobs.tune import Tuning as Tuning, tune as tune
@@ -135,6 +141,7 @@ from crmml.recommend.two_stage import TwoStage as TwoStage
 from crmml.report.backtest import BacktestReport as BacktestReport
 from crmml.report.early_warning import EarlyWarning as EarlyWarning
 from crmml.report.lifetimes import frequency_recency_figure as frequency_recency_figure
+from crmml.report.migrations import migration_figure as migration_figure
 from crmml.report.recommendations import RecommendationReport as RecommendationReport
 from crmml.report.segment_choice import SegmentChoice as SegmentChoice
 from crmml.report.selection import Selection as Selection

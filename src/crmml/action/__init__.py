@@ -1,0 +1,1 @@
+"""What to do: who gets which coupon, under a budget."""
