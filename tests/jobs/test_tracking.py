@@ -16,6 +16,7 @@ from pandas.testing import assert_frame_equal
 
 import crmml as cm
 from crmml.jobs import tracking
+from crmml.jobs.store import store_of
 from crmml.jobs.tracking import load_bundle
 from tests.bundle.bundles import LATER, PARTS, bundle, log, saved
 from tests.bundle.test_no_code import WATCHED, run
@@ -163,10 +164,10 @@ def test_the_default_store_is_a_file_in_the_working_directory(tmp_path: Path) ->
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path)
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        assert tracking._store(None) == f"sqlite:///{tmp_path}/mlflow.db"
+        assert store_of(None) == f"sqlite:///{tmp_path}/mlflow.db"
         patch.setenv("MLFLOW_TRACKING_URI", "http://tracking.example")
-        assert tracking._store(None) == "http://tracking.example"
-        assert tracking._store("sqlite:///other.db") == f"sqlite:///{tmp_path}/other.db"
+        assert store_of(None) == "http://tracking.example"
+        assert store_of("sqlite:///other.db") == f"sqlite:///{tmp_path}/other.db"
 
 
 def test_others_load_it_as_a_python_function(store: str, uri: str) -> None:

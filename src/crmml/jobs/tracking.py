@@ -5,22 +5,19 @@ can load it. crmml itself never lets MLflow load a model: `MLmodel` can name any
 files, checks that they claim nothing else than this loader, and hands the folder to `Bundle.load`.
 """
 
-import logging
 import math
-import os
 import re
 import tempfile
-import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from crmml import __version__
 from crmml.bundle import Bundle
-from crmml.data.files import check_writable, lock
 from crmml.data.log import InteractionLog
-from crmml.errors import BundleError, ConfigError, DataError, MissingExtraError
+from crmml.errors import BundleError, ConfigError, MissingExtraError
+from crmml.jobs.store import client_of, experiment_id, quiet_mlflow, store_of, typed
 from crmml.spec import load_yaml
 
 if TYPE_CHECKING:
@@ -29,7 +26,6 @@ if TYPE_CHECKING:
     from crmml.report.backtest import BacktestReport
 
 LOADER = "crmml.jobs.tracking"
-DEFAULT_STORE = "sqlite:///mlflow.db"
 FOLDER = "bundle"
 _URI = re.compile(r"(models|runs):/[^?#]+")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
@@ -37,8 +33,6 @@ _FLAVOR = "python_function"
 # What MLflow allows in a name: everything else becomes a dash.
 _NOT_IN_A_NAME = re.compile(r"[^\w./ :-]")
 _LONGEST_VALUE = 500
-_NOISY = ("mlflow", "alembic")
-_QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
 
 
 def track(
@@ -81,10 +75,10 @@ def track(
         raise ConfigError(f"track: bundle is a {type(bundle).__name__}. Use what train() returned.")
     if report is not None and not hasattr(report, "to_html"):
         raise ConfigError(f"track: report is a {type(report).__name__}. Use what backtest() returned, or None.")
-    store = _store(tracking_uri)
-    with _mlflow("track()"), _typed(f"track: {store}"):
-        client = _client(store)
-        run = client.create_run(_experiment(client, store, experiment), run_name=_run_name(bundle)).info.run_id
+    store = store_of(tracking_uri)
+    with quiet_mlflow("track()"), typed(f"track: {store}"):
+        client = client_of(store)
+        run = client.create_run(experiment_id(client, store, experiment), run_name=_run_name(bundle)).info.run_id
         with _ended(client, run):
             _log_numbers(client, run, bundle, report)
             if report is not None:
@@ -123,12 +117,12 @@ def load_bundle(source: Bundle | str | Path, *, tracking_uri: str | None = None)
             f"{text!r} is neither a folder nor an MLflow model. Use a path such as 'bundles/churn', or a URI such "
             "as 'models:/m-...' that track() returned."
         )
-    store = _store(tracking_uri)
+    store = store_of(tracking_uri)
     with tempfile.TemporaryDirectory(prefix="crmml-") as scratch:
-        with _mlflow("load_bundle()"), _typed(f"{text}: {store}"):
+        with quiet_mlflow("load_bundle()"), typed(f"{text}: {store}"):
             from mlflow.artifacts import download_artifacts
 
-            location = _location(_client(store), text)
+            location = _location(client_of(store), text)
             root = Path(download_artifacts(artifact_uri=location, dst_path=scratch, tracking_uri=store))
         return Bundle.load(_bundle_folder(root, text))
 
@@ -306,92 +300,3 @@ def _ended(client: Any, run: str) -> Iterator[None]:
             client.set_terminated(run, "FAILED" if isinstance(error, Exception) else "KILLED")
         raise
     client.set_terminated(run, "FINISHED")
-
-
-# The store ------------------------------------------------------------------------------------------------
-
-
-def _store(tracking_uri: str | None) -> str:
-    if tracking_uri is not None and not isinstance(tracking_uri, str):
-        raise ConfigError(f"tracking_uri is {tracking_uri!r}. Use a text such as 'sqlite:///mlflow.db'.")
-    store = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_STORE
-    path = _sqlite_file(store)
-    return store if path is None else f"sqlite:///{path.absolute()}"
-
-
-def _sqlite_file(store: str) -> Path | None:
-    prefix = "sqlite:///"
-    return Path(store.removeprefix(prefix)) if store.startswith(prefix) else None
-
-
-def _client(store: str) -> Any:
-    """A client of the store, whose tables exist: of several processes at first touch, one makes them."""
-    from mlflow import MlflowClient
-
-    with _first_touch(store):
-        client = MlflowClient(tracking_uri=store, registry_uri=store)
-        client.search_experiments(max_results=1)
-    return client
-
-
-def _experiment(client: Any, store: str, name: str) -> str:
-    with _first_touch(store):
-        found = client.get_experiment_by_name(name)
-        if found is not None:
-            return str(found.experiment_id)
-        # Beside the store: MLflow's own default is the folder in which the process happens to run.
-        path = _sqlite_file(store)
-        location = None if path is None else (path.parent / "mlruns").absolute().as_uri()
-        return str(client.create_experiment(name, artifact_location=location))
-
-
-@contextmanager
-def _first_touch(store: str) -> Iterator[None]:
-    path = _sqlite_file(store)
-    if path is None:  # a server looks after itself
-        yield
-        return
-    check_writable(path.parent)
-    with lock(path.with_name(f".{path.name}.lock"), wait=True):
-        yield
-
-
-@contextmanager
-def _mlflow(what: str) -> Iterator[None]:
-    """MLflow without its traces in the process: warning filters, log levels, environment as they were."""
-    with ExitStack() as stack:
-        stack.enter_context(warnings.catch_warnings())
-        warnings.simplefilter("ignore")
-        before = dict(os.environ)
-        stack.callback(_restore_environment, before)
-        for name, value in _QUIET.items():
-            os.environ.setdefault(name, value)
-        try:
-            import mlflow  # noqa: F401
-        except ImportError as error:
-            raise MissingExtraError(what, "mlflow", extra="mlflow") from error
-        for name in _NOISY:
-            logger = logging.getLogger(name)
-            stack.callback(logger.setLevel, logger.level)
-            logger.setLevel(logging.WARNING)
-        yield
-
-
-def _restore_environment(before: Mapping[str, str]) -> None:
-    for name in _QUIET:
-        if name in before:
-            os.environ[name] = before[name]
-        else:
-            os.environ.pop(name, None)
-
-
-@contextmanager
-def _typed(where: str) -> Iterator[None]:
-    """MLflow's errors as ours."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        yield
-    except MlflowException as error:
-        first = str(error).strip().split("\n")[0]
-        raise DataError(f"{where}: MLflow says: {first}") from error
