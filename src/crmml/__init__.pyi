@@ -85,6 +85,7 @@ from crmml.features.targets import (
 )
 from crmml.features.transactions import discrete_transactions as discrete_transactions, transactions as transactions
 from crmml.features.vectors import MeanVector as MeanVector
+from crmml.insight.assumptions import Assumption as Assumption
 from crmml.insight.baskets import Baskets as Baskets
 from crmml.insight.conditions import (
     Above as Above,
@@ -95,13 +96,17 @@ from crmml.insight.conditions import (
     Missing as Missing,
     Not as Not,
 )
+from crmml.insight.cross_sell import CrossSell as CrossSell, cross_sell as cross_sell
 from crmml.insight.drift import SegmentDrift as SegmentDrift, segment_drift as segment_drift
 from crmml.insight.dwell import DwellTimes as DwellTimes, dwell_times as dwell_times
 from crmml.insight.lifecycle import Lifecycle as Lifecycle, build_lifecycle as build_lifecycle
 from crmml.insight.migrations import Migrations as Migrations, migrations as migrations
+from crmml.insight.profiles import SegmentProfiles as SegmentProfiles, profile_segments as profile_segments
+from crmml.insight.profit import ProfitContribution as ProfitContribution, profit_contribution as profit_contribution
 from crmml.insight.rules import AssociationRules as AssociationRules, association_rules as association_rules
 from crmml.insight.tag_history import TagReport as TagReport, tag_history as tag_history, tag_report as tag_report
 from crmml.insight.tags import Tag as Tag, TagRule as TagRule, TagSet as TagSet
+from crmml.insight.wallet import ShareOfWallet as ShareOfWallet, share_of_wallet as share_of_wallet
 from crmml.jobs.backtest import backtest as backtest
 from crmml.jobs.choose_segments import choose_segments as choose_segments
 from crmml.jobs.early_warning import early_warning as early_warning
@@ -119,8 +124,11 @@ from crmml.models.btyd.discrete import BetaGeometricBetaBinomial as BetaGeometri
 from crmml.models.btyd.gamma_gamma import GammaGamma as GammaGamma
 from crmml.models.btyd.pareto import ParetoNBD as ParetoNBD
 from crmml.models.churn import ChurnClassifier as ChurnClassifier
+from crmml.models.hidden_seeds import HiddenSeeds as HiddenSeeds, hidden_seed_recall as hidden_seed_recall
+from crmml.models.lookalikes import Lookalikes as Lookalikes
 from crmml.models.rfm import RFMSegmenter as RFMSegmenter
 from crmml.models.segments import BehaviourSegmenter as BehaviourSegmenter
+from crmml.models.suggested import SuggestedSegments as SuggestedSegments
 from crmml.models.tiers import ValueTiers as ValueTiers
 from crmml.models.value import LifetimeValueRegressor as LifetimeValueRegressor
 from crmml.recommend.als import ALS as ALS
@@ -142,6 +150,7 @@ from crmml.report.backtest import BacktestReport as BacktestReport
 from crmml.report.early_warning import EarlyWarning as EarlyWarning
 from crmml.report.lifetimes import frequency_recency_figure as frequency_recency_figure
 from crmml.report.migrations import migration_figure as migration_figure
+from crmml.report.profiles import profile_figure as profile_figure
 from crmml.report.recommendations import RecommendationReport as RecommendationReport
 from crmml.report.segment_choice import SegmentChoice as SegmentChoice
 from crmml.report.selection import Selection as Selection

@@ -14,7 +14,7 @@ import crmml as cm
 from crmml.jobs import cli, commands
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
-COMMANDS = ("demo", "check", "prepare", "train", "backtest", "score", "show", "sql")
+COMMANDS = ("demo", "check", "prepare", "train", "backtest", "score", "tag", "show", "sql")
 QUICK = """\
 log:
   InteractionLog:

@@ -35,6 +35,13 @@ class SegmentDrift:
             index), `p_value` (NaN where there are too few customers to test), `alarm`.
         baseline: the cutoff that the others are compared with.
         false_alarms: the chance of any alarm where nothing has drifted, at most.
+
+    >>> import crmml as cm
+    >>> log = cm.simulate_log(300, seed=1).log
+    >>> rules = cm.Lifecycle("20d", event_type="purchase")
+    >>> found = cm.segment_drift(cm.build_lifecycle(log, rules, ["2024-05-01", "2024-06-01"]))
+    >>> found.table["measure"].unique().tolist()
+    ['share']
     """
 
     table: pd.DataFrame

@@ -26,6 +26,13 @@ class DwellTimes:
             stays longer, by Kaplan and Meier).
         unseen: the stays that had begun before the first cutoff, and are left out.
         within: the days up to which `mean` is taken: the longest that a stay could be watched.
+
+    >>> import crmml as cm
+    >>> log = cm.simulate_log(300, seed=1).log
+    >>> rules = cm.Lifecycle("20d", event_type="purchase")
+    >>> found = cm.dwell_times(cm.build_lifecycle(log, rules, cm.cutoffs("2024-01-01", "2024-09-01", every="30d")))
+    >>> found.within
+    210.0
     """
 
     table: pd.DataFrame

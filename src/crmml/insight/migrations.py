@@ -26,6 +26,13 @@ class Migrations:
         matrix: all steps together, a row per way: `from_segment`, `to_segment`, `customers` (times that one went it),
             `share` of all that left `from_segment` so, or stayed in it, and its interval `lo`, `hi`.
         coverage: what the intervals promise.
+
+    >>> import crmml as cm
+    >>> log = cm.simulate_log(300, seed=1).log
+    >>> rules = cm.Lifecycle("20d", event_type="purchase")
+    >>> found = cm.migrations(cm.build_lifecycle(log, rules, ["2024-03-01", "2024-06-01"]))
+    >>> found.table().loc["acquired", "acquired"]  # none: who does not buy again is declining after 60 days
+    np.float64(0.0)
     """
 
     shares: pd.DataFrame

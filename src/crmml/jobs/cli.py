@@ -51,6 +51,11 @@ _COMMANDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "The log is a file with the columns of the training log, or the log of a configuration.",
         ("crmml score demo/bundles/churn demo/events.parquet --as-of 2024-12-01 --out demo/scores/churn",),
     ),
+    "tag": (
+        "what every customer is called, by the rules of a configuration, into Parquet",
+        "The first rule of a tag that matches wins. Prints how many have each tag, and which tags go together.",
+        ("crmml tag configs/tags.yaml --as-of 2024-12-01 --out demo/tags",),
+    ),
     "show": (
         "a configuration with every default written out, or what is in a bundle",
         "What is printed for a configuration is a configuration again, and means the same.",
@@ -112,6 +117,7 @@ def _function(command: str) -> Callable[..., object]:
         "train": commands.train_config,
         "backtest": commands.backtest_config,
         "score": commands.score_log,
+        "tag": commands.tag,
         "show": commands.show,
         "sql": commands.sql,
     }
@@ -128,7 +134,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"crmml {__version__}")
     _add_debug(parser, default=False)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    adders = (_add_demo, _add_check, _add_prepare, _add_train, _add_backtest, _add_score, _add_show, _add_sql)
+    adders = (
+        _add_demo, _add_check, _add_prepare, _add_train, _add_backtest, _add_score, _add_tag, _add_show, _add_sql,
+    )  # fmt: skip
     for (name, (summary, more, examples)), add in zip(_COMMANDS.items(), adders, strict=True):
         command = commands.add_parser(
             name,
@@ -220,6 +228,12 @@ def _add_score(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--as-of", metavar="TIME", required=True, help="the cutoff, such as 2024-10-01")
     parser.add_argument("--out", metavar="FOLDER", required=True, help="where the scores are written")
     _add_store(parser)
+
+
+def _add_tag(parser: argparse.ArgumentParser) -> None:
+    _add_config(parser)
+    parser.add_argument("--as-of", metavar="TIME", help="the cutoff (default: all cutoffs of the configuration)")
+    parser.add_argument("--out", metavar="FOLDER", required=True, help="where the tags are written")
 
 
 def _add_show(parser: argparse.ArgumentParser) -> None:

@@ -13,15 +13,17 @@ from crmml.data.time import spoken
 from crmml.errors import ConfigError, did_you_mean
 from crmml.features.interactions import ItemWeights
 from crmml.features.presets import as_feature_set
+from crmml.insight.tag_history import tag_report
 from crmml.jobs.backtest import backtest
 from crmml.jobs.score import score
+from crmml.jobs.tags import TAGS, build_tags
 from crmml.jobs.tracking import load_bundle, track
 from crmml.jobs.train import train
 from crmml.spec import completed, from_data, read_config, to_data
 from crmml.yaml_text import write_yaml
 
 # The keyword arguments of the jobs; `clean` is a list of what InteractionLog.clean takes.
-KEYS = ("log", "clean", "features", "target", "model", "as_of")
+KEYS = ("log", "clean", "features", "target", "model", "as_of", "tags", "lifecycle", "bundles")
 _YAML = (".yaml", ".yml")
 
 
@@ -95,6 +97,19 @@ def score_log(*, bundle: str, source: str, as_of: str, out: str, tracking_uri: s
     else:
         log = InteractionLog.from_roles(source, loaded.roles)
     print(_lines([("written", score(loaded, log, as_of, out))]))
+
+
+def tag(*, config: str, as_of: str | None, out: str) -> None:
+    """`crmml tag`."""
+    takes = ("clean", "lifecycle", "bundles", *(("as_of",) if as_of is None else ()))
+    built = _config(config, "tag", needs=("log", "features", "tags"), takes=takes)
+    cutoffs = built.get("as_of") if as_of is None else as_of
+    if cutoffs is None:
+        raise ConfigError(f"{config}: the key 'as_of' is missing. Add it, or use --as-of 2024-10-01.")
+    more = {key: built[key] for key in ("lifecycle", "bundles") if key in built}
+    table = build_tags(_log(built), built["features"], built["tags"], cutoffs, out=out, **more)
+    print(tag_report(table))
+    print(f"\n{_lines([('written', Path(out) / TAGS)])}")
 
 
 def show(*, source: str, expand: bool, tracking_uri: str | None) -> None:
