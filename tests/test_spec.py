@@ -133,9 +133,11 @@ definitions = {
         window=durations,
         half_life=durations,
     ),
+    "Assumption": made("Assumption", {"value": st.floats(0.001, 9)}, source=words)
+    | made("Assumption", {"value": st.floats(1, 2), "low": st.floats(0.1, 1), "high": st.integers(2, 9)}),
     **strategies_tags.definitions,
 }
-segmenters = ("BehaviourSegmenter", "RFMSegmenter", "ValueTiers")
+segmenters = ("BehaviourSegmenter", "Lookalikes", "RFMSegmenter", "SuggestedSegments", "ValueTiers")
 learners = ("ChurnClassifier", "LifetimeValueRegressor", *segmenters, *RECOMMENDERS)
 lifetimes = ("BGNBD", "MBGNBD", "ParetoNBD", "GammaGamma", "ShiftedBetaGeometric", "BetaGeometricBetaBinomial")
 estimators = [name for name in (*learners, *lifetimes) if name in cm._HOME_OF]

@@ -33,6 +33,10 @@ class ProfitContribution:
         losing: share of the customers whose profit is below 0.
         assumptions: what was assumed, each a sentence with its numbers.
         coverage: of the intervals.
+
+    >>> answer = profit_contribution([100.0, 300.0], Assumption(0.3, 0.25, 0.35))
+    >>> answer.groups["profit"].tolist()
+    [120.0]
     """
 
     groups: pd.DataFrame

@@ -32,6 +32,10 @@ class ShareOfWallet:
         assumptions: what was assumed, each a sentence with its numbers.
         warnings: where the assumptions contradict the data.
         coverage: of the intervals.
+
+    >>> answer = share_of_wallet([120.0, 300.0, 0.0], Assumption(1_000))
+    >>> list(answer.customers.columns)
+    ['customer_id', 'spend', 'share', 'share_lo', 'share_hi', 'open']
     """
 
     groups: pd.DataFrame
