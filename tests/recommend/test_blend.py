@@ -20,7 +20,8 @@ def judged(customers: int, each: int, generators: int, seed: int, missed: int = 
     score = random.choice([-1.0, 0.0, 1.0, 2.0], size=(len(row), generators))
     rank = np.ones(score.shape, dtype=np.int64)
     held = np.bincount(row[wanted], minlength=customers) + missed
-    return Judged(Candidates(row, item, score, rank), wanted, held, np.arange(customers) % 2 == 0)
+    kind = np.array(["random", "coherent"])[np.arange(customers) % 2]
+    return Judged(Candidates(row, item, score, rank), wanted, held, kind)
 
 
 @settings(max_examples=40)

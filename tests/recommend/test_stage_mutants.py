@@ -28,8 +28,18 @@ def coherent_items_are_alike(module: ModuleType) -> None:
     rows = [(who, item) for who in range(60) for item in (1000, 1001, 1002, 1003, who)]
     table = pd.DataFrame(rows, columns=["customer_id", "item_id"])
     held = module.hold_out(Interactions.from_frame(table), 0.4, 100, np.random.default_rng(0))
-    shared = held.wanted[np.flatnonzero(held.coherent)].toarray()[:, 60:].sum(axis=1)
+    shared = held.wanted[np.flatnonzero(held.kind == "coherent")].toarray()[:, 60:].sum(axis=1)
     assert (shared == 2).mean() > 0.5
+
+
+def nothing_of_the_later_part_is_known(module: ModuleType) -> None:
+    # Everybody takes item 0 at time 0, and so on to item 9; the last fifth are 8 and 9, from the moment of 8 on.
+    table = pd.DataFrame([(who, item, item) for who in range(9) for item in range(10)], columns=["c", "i", "at"])
+    order = Interactions.from_frame(table, customer_id="c", item_id="i", timestamp="at")
+    held = module.hold_out(order, 0.2, 100, np.random.default_rng(0))
+    assert held.known.weights.sum(axis=0).tolist() == [9] * 8 + [0, 0]
+    assert held.wanted.sum(axis=0).tolist() == [0] * 8 + [9, 9]
+    assert held.known.events.time.max() == 7
 
 
 def clearly_better_or_the_equal_blend(module: ModuleType) -> None:
@@ -50,7 +60,7 @@ def what_is_not_found_counts(module: ModuleType) -> None:
     one = candidates.Candidates(
         np.zeros(1, dtype=np.int64), np.array([5]), np.zeros((1, 1)), np.ones((1, 1), dtype=int)
     )
-    judged = module.Judged(one, np.array([True]), np.array([2]), np.array([True]))
+    judged = module.Judged(one, np.array([True]), np.array([2]), np.array(["random"]))
     # One of two wanted items, in the first place: 1 / (1 + 1 / log2(3)).
     assert module.ndcg(np.zeros(1), judged, 5)[0] == pytest.approx(1 / (1 + 1 / np.log2(3)))
 
@@ -75,13 +85,21 @@ def places_start_anew_for_every_customer(module: ModuleType) -> None:
 Check = Callable[[ModuleType], None]
 MUTANTS: dict[str, tuple[ModuleType, str, str, Check]] = {
     "hold-out: what is wanted stays known": (
-        _holdout, "~np.isin(there, gone)", "there >= 0", known_items_are_not_the_wanted_ones,
+        _holdout, "~np.isin(_cells(weights), _cells(wanted))", "weights.indices >= 0",
+        known_items_are_not_the_wanted_ones,
     ),
     "hold-out: more than the share": (
         _holdout, "leaves = place < count[row]", "leaves = place <= count[row]", known_items_are_not_the_wanted_ones,
     ),
     "hold-out: the least alike": (
         _holdout, "key = -_likeness", "key = _likeness", coherent_items_are_alike,
+    ),
+    "hold-out: the moment itself is known": (
+        _holdout, "before = events.time < moments", "before = events.time <= moments",
+        nothing_of_the_later_part_is_known,
+    ),
+    "hold-out: events stay that are no longer known": (
+        _holdout, "time=events.time[before]", "time=events.time", nothing_of_the_later_part_is_known,
     ),
     "choice: better by chance": (
         _selection, "row[\"difference\"] > CLEAR * row[\"standard_error\"]", "row[\"difference\"] > 0",

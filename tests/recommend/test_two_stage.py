@@ -11,6 +11,7 @@ from sklearn.base import clone
 import crmml as cm
 from crmml.errors import BundleError, ConfigError
 from crmml.recommend._selection import EQUAL, FITTED, RANKER
+from crmml.recommend.matrix import Interactions
 from crmml.recommend.popularity import Popularity
 from crmml.recommend.two_stage import TwoStage
 from tests.recommend.blocks import two_blocks
@@ -183,6 +184,11 @@ def test_a_state_that_was_not_written_is_refused(fitted: TwoStage, change: dict[
         ({"random_state": -1}, "random_state is -1. Use a whole number of at least 0, such as 0."),
         ({"n_jobs": 0}, "n_jobs is 0. Use a whole number of at least 1, such as n_jobs=10."),
         ({"generators": []}, "generators is []. Use a list of recommenders, such as [ItemKNN(), ALS()]."),
+        (
+            {"repeats": True},
+            "repeats is True, but the order of the events is not known. Give "
+            "Interactions.from_frame(..., timestamp=...), or use repeats=False.",
+        ),
         ({"generators": "ALS"}, "generators is 'ALS'. Use a list of recommenders, such as [ItemKNN(), ALS()]."),
     ],
 )
@@ -195,10 +201,38 @@ def test_bad_parameters_are_named(parameters: dict[str, Any], message: str) -> N
 def test_a_bundle_recommends_what_the_trained_model_recommends(tmp_path: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr("crmml.recommend._selection.LEAST_TO_RANK", 50)
     monkeypatch.setattr("crmml.recommend._selection._best", lambda rows: RANKER)
-    log = cm.simulate_log(150, seed=1).log
+    log = cm.simulate_log(400, seed=1).log
     likes, target = cm.ItemWeights({"purchase": 1, "view": 0.1}), cm.NextItems("30d", event_type="purchase")
     bundle = cm.train(log, likes, target, TwoStage([cm.ItemKNN(), cm.UserKNN()], k=5), as_of="2024-11-01")
     assert bundle.model.chosen_ == RANKER
     bundle.save(tmp_path / "lists")
     again = cm.Bundle.load(tmp_path / "lists").score(log, "2024-12-01", k=5)
     pd.testing.assert_frame_equal(again, bundle.score(log, "2024-12-01", k=5), check_exact=True)
+
+
+def test_what_is_taken_again_is_recommended_where_repeats_are_wanted() -> None:
+    """Everybody takes their own three items every week, and once in the middle each of thirty."""
+    random = np.random.default_rng(0)
+    rows = [
+        (who, who % 20 * 3 + item, 7 * week + item) for who in range(200) for week in range(20) for item in range(3)
+    ]
+    rows += [(who, 60 + int(item), 70) for who in range(200) for item in random.choice(30, 10, replace=False)]
+    table = Interactions.from_frame(pd.DataFrame(rows, columns=["customer_id", "item_id", "at"]), timestamp="at")
+    model = TwoStage(repeats=True, k=3).fit(table)
+    lists = model.recommend(range(200), k=3, exclude_seen=False)
+    assert next(iter(model.generators_)) == "RepeatPurchase"
+    own = lists["item_id"] // 3 == lists["customer_id"] % 20
+    assert own.mean() > 0.95
+    assert model.selection_[["ndcg_random", "ndcg_coherent"]].isna().all(axis=None)
+    again = TwoStage(repeats=True, k=3).set_state(model.get_state())
+    pd.testing.assert_frame_equal(again.recommend(range(200), k=3, exclude_seen=False), lists, check_exact=True)
+
+
+def test_als_is_told_of_weights_relative_to_their_mean() -> None:
+    """Weights in cents or in euros are the same interactions."""
+    table = log_of_tastes(100)
+    euros, cents = (TwoStage(k=5).fit(table.assign(weight=weight)) for weight in (2.0, 200.0))
+    assert euros.parameters_["ALS"] == {"alpha": 25.0, "factors": 16}  # 100 customers: a sixth of them
+    assert cents.parameters_["ALS"] == {"alpha": 0.25, "factors": 16}
+    lists = [model.generators_["ALS"].recommend(range(20), k=5)["item_id"].tolist() for model in (euros, cents)]
+    assert lists[0] == lists[1]

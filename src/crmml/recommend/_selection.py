@@ -8,13 +8,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from crmml.recommend._holdout import HoldOut, hold_out
+from crmml.recommend._holdout import KINDS, HoldOut, hold_out
+from crmml.recommend._recency import recency_of
 from crmml.recommend._threads import mapped
 from crmml.recommend.base import Recommender
 from crmml.recommend.blend import Judged, blended, fitted_weights, ndcg, recall
 from crmml.recommend.candidates import Candidates, candidates
 from crmml.recommend.matrix import Interactions
-from crmml.recommend.reranker import columns, trained
+from crmml.recommend.reranker import Seen, columns, trained
 from crmml.trees.booster import Trees
 
 EQUAL, FITTED, RANKER = "equal blend", "fitted blend", "ranker"
@@ -33,7 +34,7 @@ Grids = Mapping[str, Mapping[str, Sequence[float]]]
 class Selection(NamedTuple):
     """What was decided, and why.
 
-    generators: by name, unfitted, with the parameters chosen. parameters: those that were chosen, by generator.
+    generators: by name, unfitted, with the parameters chosen. parameters: those that were chosen or set, by generator.
     weights: of the blend, shape (generators,). ranker: where it was chosen. table: see `TwoStage.selection_`.
     """
 
@@ -54,39 +55,55 @@ class Plan(NamedTuple):
     sample: int
     seed: int
     n_jobs: int
+    repeats: bool
 
 
 class Ground(NamedTuple):
-    """What the choice is made on: the hold-out, how long lists are, and how many threads there are."""
+    """What the choice is made on: the hold-out, how long lists are, how many threads there are, and what is wanted."""
 
     held: HoldOut
     size: int
     k: int
     n_jobs: int
+    repeats: bool
 
     def judged(self, generators: Mapping[str, Recommender], customers: NDArray[np.int64], size: int) -> Judged:
         """The candidates of these customers, and which of them were held out."""
-        found = candidates(generators, self.held.known, customers, size, n_jobs=self.n_jobs)
+        known, new = self.held.known, not self.repeats
+        found = candidates(generators, known, customers, size, exclude_seen=new, n_jobs=self.n_jobs)
         wanted = self.held.wanted[customers]
         cell = np.repeat(np.arange(len(customers)), np.diff(wanted.indptr)) * wanted.shape[1] + wanted.indices
         hit = np.isin(found.row * wanted.shape[1] + found.item, cell)
-        return Judged(found, hit, np.diff(wanted.indptr).astype(np.int64), self.held.coherent[customers])
+        return Judged(found, hit, np.diff(wanted.indptr).astype(np.int64), self.held.kind[customers])
 
     def table(self, judged: Judged, customers: NDArray[np.int64]) -> NDArray[np.float32]:
         """What the ranker sees of these candidates."""
-        return columns(judged.candidates, self.held.known, customers, self.size)
+        known = self.held.known
+        seen = Seen(known, recency_of(known), self.repeats)
+        return columns(judged.candidates, seen, customers, self.size)
 
 
-def select(generators: Mapping[str, Recommender], matrix: Interactions, plan: Plan, grids: Grids) -> Selection:
-    """Decide on hold-outs from this matrix. The generators are not changed; clones of them are fitted."""
+def select(
+    generators: Mapping[str, Recommender],
+    matrix: Interactions,
+    plan: Plan,
+    grids: Grids,
+    settled: Mapping[str, Mapping[str, float]],
+) -> Selection:
+    """Decide on hold-outs from this matrix. The generators are not changed; clones of them are fitted.
+
+    settled: parameters that are not chosen but set, by the generators' class.
+    """
+    kinds = {name: type(one).__name__ for name, one in generators.items()}
+    set_here = {name: dict(settled[kind]) for name, kind in kinds.items() if kind in settled}
+    generators = {name: clone(one).set_params(**set_here.get(name, {})) for name, one in generators.items()}
     random = np.random.default_rng(plan.seed)
-    held = hold_out(matrix, plan.share, plan.sample, random)
+    held = hold_out(matrix, plan.share, plan.sample, random, repeats=plan.repeats)
     customers = np.flatnonzero((np.diff(held.wanted.indptr) > 0) & held.known.has_weight)
     customers = random.permutation(customers)
     if len(customers) < LEAST:
-        unchanged = {name: clone(one) for name, one in generators.items()}
-        return Selection(unchanged, {}, np.ones(len(generators)), None, EQUAL, table_of([]))
-    ground = Ground(held, plan.size, plan.k, plan.n_jobs)
+        return Selection(generators, set_here, np.ones(len(generators)), None, EQUAL, table_of([]))
+    ground = Ground(held, plan.size, plan.k, plan.n_jobs, plan.repeats)
     few, alone = np.sort(customers[:TUNED_ON]), ground._replace(n_jobs=1)
     grid_of = {name: grids.get(type(one).__name__, {}) for name, one in generators.items()}
     found = mapped(lambda name: tuned(generators[name], grid_of[name], alone, few), generators, plan.n_jobs)
@@ -97,7 +114,7 @@ def select(generators: Mapping[str, Recommender], matrix: Interactions, plan: Pl
     cuts = [int(TRAIN * len(customers)), int((TRAIN + STOP) * len(customers))]
     weights, ranker, chosen, table = _decide(fitted, ground, [np.sort(group) for group in np.split(customers, cuts)])
     unfitted = {name: clone(one) for name, one in fitted.items()}
-    return Selection(unfitted, parameters, weights, ranker, chosen, table)
+    return Selection(unfitted, {**set_here, **parameters}, weights, ranker, chosen, table)
 
 
 def tuned(
@@ -159,20 +176,19 @@ def _row(
         "name": name,
         "recall": float(recall(score, judge, k).mean()),
         "ndcg": float(figures[name].mean()),
-        "ndcg_random": _mean(figures[name], ~judge.coherent),
-        "ndcg_coherent": _mean(figures[name], judge.coherent),
+        **{f"ndcg_{kind}": _mean(figures[name], judge.kind == kind) for kind in KINDS},
         "difference": float(difference.mean()),
         "standard_error": float(error),
-        "worse_on": min(_mean(difference, ~judge.coherent), _mean(difference, judge.coherent)),
+        "worse_on": min(_mean(difference, judge.kind == kind) for kind in np.unique(judge.kind)),
     }
 
 
 def _mean(values: NDArray[np.float64], where: NDArray[np.bool_]) -> float:
-    return float(values[where].mean()) if where.any() else 0.0
+    return float(values[where].mean()) if where.any() else float("nan")
 
 
 def _best(rows: list[dict[str, Any]]) -> str:
-    """The equal blend, unless the fitted one or the ranker is clearly better and on neither kind worse."""
+    """The equal blend, unless the fitted one or the ranker is clearly better and on no kind of hold-out worse."""
     clear = [
         row
         for row in rows
@@ -185,5 +201,6 @@ def _best(rows: list[dict[str, Any]]) -> str:
 
 def table_of(rows: list[dict[str, Any]]) -> pd.DataFrame:
     """The rows as the table that users see."""
-    names = ["name", "recall", "ndcg", "ndcg_random", "ndcg_coherent", "difference", "standard_error", "chosen"]
+    kinds = [f"ndcg_{kind}" for kind in KINDS]
+    names = ["name", "recall", "ndcg", *kinds, "difference", "standard_error", "chosen"]
     return pd.DataFrame(rows, columns=names)

@@ -12,7 +12,6 @@ from crmml.recommend._selection import EQUAL, FITTED, RANKER, table_of
 from crmml.recommend.base import Recommender
 from crmml.recommend.matrix import damaged
 from crmml.recommend.parameters import is_number
-from crmml.recommend.reranker import width
 from crmml.trees.booster import Trees
 from crmml.trees.ranker import OBJECTIVE
 from crmml.trees.text import problem_of
@@ -32,9 +31,12 @@ def written(table: pd.DataFrame, chosen: str, parameters: Parameters, ranker: Tr
 
 
 def read(
-    state: Mapping[str, Any], generators: Mapping[str, Recommender], where: str
+    state: Mapping[str, Any], generators: Mapping[str, Recommender], columns: int, where: str
 ) -> tuple[pd.DataFrame, str, Parameters, Trees | None]:
-    """The reverse of `written`; the trees are checked before LightGBM sees them. Raises `BundleError`."""
+    """The reverse of `written`; the trees, of so many columns, are checked before LightGBM sees them.
+
+    Raises `BundleError`.
+    """
     found = state["selection"]
     if not isinstance(found, np.ndarray) or found.dtype.kind != "U" or found.shape != (1,):
         raise damaged(f"{where}: selection is not one text")
@@ -47,7 +49,7 @@ def read(
         raise damaged(f"{where}: selection is not a decision") from None
     if chosen not in (EQUAL, FITTED, RANKER):
         raise damaged(f"{where}: chosen is {chosen!r}")
-    return table, chosen, parameters, _read_ranker(state["ranker"], chosen, len(generators), where)
+    return table, chosen, parameters, _read_ranker(state["ranker"], chosen, columns, where)
 
 
 def _check_parameters(parameters: Any, generators: Mapping[str, Recommender]) -> None:
@@ -58,7 +60,7 @@ def _check_parameters(parameters: Any, generators: Mapping[str, Recommender]) ->
             raise ValueError(name)
 
 
-def _read_ranker(array: Any, chosen: str, generators: int, where: str) -> Trees | None:
+def _read_ranker(array: Any, chosen: str, columns: int, where: str) -> Trees | None:
     if not isinstance(array, np.ndarray) or array.dtype != np.uint8 or array.ndim != 1:
         raise damaged(f"{where}: ranker is not a vector of bytes")
     if (chosen == RANKER) != bool(len(array)):
@@ -66,7 +68,7 @@ def _read_ranker(array: Any, chosen: str, generators: int, where: str) -> Trees 
     if not len(array):
         return None
     text = array.tobytes().decode("ascii", errors="replace")
-    problem = problem_of(text, width(generators), OBJECTIVE)
+    problem = problem_of(text, columns, OBJECTIVE)
     if problem is not None:
         raise damaged(f"{where}: ranker is not a model text: {problem}")
     return Trees(text)

@@ -17,13 +17,13 @@ class Judged(NamedTuple):
     """Candidates of whom it is known which are wanted: what a blend or a ranker is fitted to, or judged on.
 
     candidates: of these customers. wanted: shape (n,), which of them were held out. held: shape (customers,), how
-    many items were held out of each, found among the candidates or not. coherent: shape (customers,), how.
+    many items were held out of each, found among the candidates or not. kind: shape (customers,), how.
     """
 
     candidates: Candidates
     wanted: NDArray[np.bool_]
     held: NDArray[np.int64]
-    coherent: NDArray[np.bool_]
+    kind: NDArray[np.str_]
 
     def of(self, customers: NDArray[np.bool_]) -> "Judged":
         """These customers alone, numbered anew."""
@@ -31,7 +31,7 @@ class Judged(NamedTuple):
         number = np.cumsum(customers) - 1
         some = self.candidates.of(keep)
         some = some._replace(row=number[some.row])
-        return Judged(some, self.wanted[keep], self.held[customers], self.coherent[customers])
+        return Judged(some, self.wanted[keep], self.held[customers], self.kind[customers])
 
 
 def blended(score: Floats, weights: Floats) -> Floats:

@@ -50,7 +50,7 @@ class SpectralFilter(FactorRecommender):
         check_seed(where, self.random_state)
 
     def _width(self, matrix: Interactions) -> int:
-        return min(int(self.factors), max(1, int(min(matrix.weights.shape)) // SHARE))
+        return fitting_width(int(self.factors), matrix)
 
     def _learn(self, matrix: Interactions) -> None:
         took = taste(matrix.weights)
@@ -65,3 +65,14 @@ class SpectralFilter(FactorRecommender):
         self.customer_factors_ = on_grid((weighed @ vectors).astype(np.float32))
         helped = powers(popularity, self.popularity_exponent)[:, None]
         self.item_factors_ = on_grid((vectors * helped).astype(np.float32))
+
+
+def fitting_width(factors: int, matrix: Interactions) -> int:
+    """So many factors, or as many as the smaller side of the matrix has sixths.
+
+    >>> import pandas as pd
+    >>> rows = pd.DataFrame({"customer_id": range(12), "item_id": range(12)})
+    >>> fitting_width(256, Interactions.from_frame(rows))
+    2
+    """
+    return min(factors, max(1, int(min(matrix.weights.shape)) // SHARE))

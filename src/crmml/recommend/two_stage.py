@@ -11,7 +11,8 @@ from sklearn.base import clone
 
 from crmml.errors import ConfigError
 from crmml.metrics.arrays import checked_count
-from crmml.recommend._generators import GRIDS, default_generators
+from crmml.recommend import _recency
+from crmml.recommend._generators import GRIDS, default_generators, settled
 from crmml.recommend._selection import Plan, select
 from crmml.recommend._selection_text import OWN, read, written
 from crmml.recommend._threads import mapped
@@ -21,7 +22,8 @@ from crmml.recommend.candidates import Candidates, candidates
 from crmml.recommend.ids import as_ids, look_up
 from crmml.recommend.matrix import Interactions, checked_array, damaged
 from crmml.recommend.parameters import check_number, check_seed
-from crmml.recommend.reranker import columns
+from crmml.recommend.reranker import Seen, columns, width
+from crmml.recommend.sequential import RepeatPurchase
 from crmml.recommend.top import Ranked, Scores, joined
 
 CUSTOMERS = 2_000  # whose candidates are in memory at a time
@@ -37,17 +39,21 @@ class TwoStage(Recommender):
     - the ranker: LambdaRank over the scores and ranks, the item's popularity, the customer's activity and taste.
 
     The equal blend is taken unless another is better, on customers who fitted nothing, by more than two standard
-    errors of NDCG at `k`, and no worse on either of two kinds of hold-outs: items drawn at random, and items like each
-    other, as a later visit would have. `selection_` is the table of this decision; `chosen_` says it in a word. The
-    generators then learn from everything. Where there are too few customers for a hold-out, it is the equal blend.
+    errors of NDCG at `k`, and no worse on any kind of hold-out. Where events are in order (`Interactions.from_frame`
+    with a timestamp, and in bundles), that is what came in the last `share` of all events, and the ranker also sees
+    how long ago things were; else items drawn at random, and items like each other, as a later visit would have.
+    `selection_` is the table of this decision; `chosen_` says it in a word. The generators then learn from everything.
+    Where there are too few customers for a hold-out, it is the equal blend.
 
-    generators: unfitted recommenders; by default ItemKNN, UserKNN, SpectralFilter and EASE twice, the first two with
-    exponents chosen on the hold-outs too. size: how many items each proposes. share: how many of every customer's
+    generators: unfitted recommenders; by default ItemKNN, UserKNN, SpectralFilter, EASE twice and ALS, the first two
+    with exponents chosen on the hold-outs too. size: how many items each proposes. share: how many of every customer's
     items are held out. k: the length of the lists that should be good. sample: the most customers that the choice is
     made on, and of more than 1,000 at most a third. random_state: seed of the hold-outs.
+    repeats: lists are to hold what customers take again, so `recommend` them with exclude_seen=False; the default
+    generators then have RepeatPurchase before them. It needs events in order.
     n_jobs: threads, -1 for as many as there are cores; the result is the same.
 
-    Raises as `Recommender`, and `ConfigError` for a parameter out of its range.
+    Raises as `Recommender`, and `ConfigError` for a parameter out of its range, or repeats without events in order.
     Source: Covington, Adams and Sargin (2016), Deep neural networks for YouTube recommendations, RecSys, for the two
     stages; Burges (2010), From RankNet to LambdaRank to LambdaMART, MSR-TR-2010-82, for the ranker.
 
@@ -59,6 +65,7 @@ class TwoStage(Recommender):
     ('equal blend', ['pot'])
     """
 
+    reads_order = True
     generators_: dict[str, Recommender]
     selection_: pd.DataFrame
     chosen_: str
@@ -73,6 +80,7 @@ class TwoStage(Recommender):
         share: float = 0.2,
         k: int = 20,
         sample: int = 10_000,
+        repeats: bool = False,
         random_state: int = 0,
         n_jobs: int = -1,
     ) -> None:
@@ -81,6 +89,7 @@ class TwoStage(Recommender):
         self.share = share
         self.k = k
         self.sample = sample
+        self.repeats = repeats
         self.random_state = random_state
         self.n_jobs = n_jobs
 
@@ -127,16 +136,24 @@ class TwoStage(Recommender):
             )
 
     def _learn(self, matrix: Interactions) -> None:
-        plan = Plan(self.size, self.share, self.k, self.sample, self.random_state, self.n_jobs)
-        found = select(self._unfitted(), matrix, plan, GRIDS if self.generators is None else {})
+        if self.repeats and matrix.events is None:
+            raise ConfigError(
+                "TwoStage.fit: repeats is True, but the order of the events is not known. Give "
+                "Interactions.from_frame(..., timestamp=...), or use repeats=False."
+            )
+        plan = Plan(self.size, self.share, self.k, self.sample, self.random_state, self.n_jobs, self.repeats)
+        grids, set_here = ({}, {}) if self.generators is not None else (GRIDS, settled(matrix))
+        found = select(self._unfitted(), matrix, plan, grids, set_here)
         self.selection_, self.chosen_, self.weights_ = found.table, found.chosen, found.weights
         self.parameters_, self._ranker = found.parameters, found.ranker
         generators = mapped(lambda one: one.fit(matrix), found.generators.values(), self.n_jobs)
         self.generators_ = dict(zip(found.generators, generators, strict=True))
+        self._recency = _recency.recency_of(matrix)
 
     def _unfitted(self) -> dict[str, Recommender]:
         """The generators by name: that of their class, with a number where it stands there already."""
-        given = default_generators() if self.generators is None else [clone(one) for one in self.generators]
+        default = [RepeatPurchase(), *default_generators()] if self.repeats else default_generators()
+        given = default if self.generators is None else [clone(one) for one in self.generators]
         named: dict[str, Recommender] = {}
         for one in given:
             kind = type(one).__name__
@@ -148,7 +165,8 @@ class TwoStage(Recommender):
         """The score of the second stage for these candidates, shape (n,)."""
         if self._ranker is None:
             return blended(found.score, self.weights_)
-        return self._ranker.raw(columns(found, self.matrix_, customers, size), self.n_jobs)
+        seen = Seen(self.matrix_, self._recency, self.repeats)
+        return self._ranker.raw(columns(found, seen, customers, size), self.n_jobs)
 
     def _best(
         self, customers: NDArray[np.int64], k: int, exclude_seen: bool, hidden: NDArray[np.bool_] | None
@@ -188,28 +206,33 @@ class TwoStage(Recommender):
             folded[name].matrix_ = self.matrix_
             folded[name]._folded(known, rows)
         self.generators_ = folded
+        if self._recency is not None:
+            self._recency = self._recency.folded(known, self.matrix_, rows)
 
     def _array_names(self) -> tuple[str, ...]:
         parts = enumerate(self._unfitted().values())
-        return (*OWN, *(f"generator{at}.{name}" for at, one in parts for name in one._array_names()))
+        recency = (f"recency.{name}" for name in _recency.NAMES)
+        return (*OWN, *recency, *(f"generator{at}.{name}" for at, one in parts for name in one._array_names()))
 
     def _get_arrays(self) -> dict[str, NDArray[Any]]:
         arrays = written(self.selection_, self.chosen_, self.parameters_, self._ranker)
         for at, one in enumerate(self.generators_.values()):
             arrays |= {f"generator{at}.{name}": array for name, array in one._get_arrays().items()}
-        return {**arrays, "blend_weights": self.weights_}
+        return {**arrays, **_recency.written(self._recency), "blend_weights": self.weights_}
 
     def _set_arrays(self, state: dict[str, Any], matrix: Interactions, where: str) -> None:
         generators = self._unfitted()
         weights = checked_array(state["blend_weights"], "f", (len(generators),), f"{where}: blend_weights")
         if not (weights >= 0).all() or not weights.any():
             raise damaged(f"{where}: blend_weights are not positive")
-        table, chosen, parameters, ranker = read(state, generators, where)
+        recency = _recency.read(state, matrix, where)
+        columns = width(len(generators), recency, repeats=self.repeats)
+        table, chosen, parameters, ranker = read(state, generators, columns, where)
         for at, (name, one) in enumerate(generators.items()):
             own = f"generator{at}."
             one.set_params(**parameters.get(name, {}))
             arrays = {key.removeprefix(own): array for key, array in state.items() if key.startswith(own)}
             one._set_arrays(arrays, matrix, f"{where}: {name}")
             one.matrix_ = matrix
-        self.generators_, self.weights_ = generators, weights
+        self.generators_, self.weights_, self._recency = generators, weights, recency
         self.selection_, self.chosen_, self.parameters_, self._ranker = table, chosen, parameters, ranker
