@@ -117,7 +117,8 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "jobs.early_warning": ("early_warning",),
     "jobs.select": ("select_features",),
     "jobs.tune": ("Tuning", "tune"),
-    "jobs.tracking": ("track",),
+    "jobs.registry": ("register", "rollback"),
+    "jobs.tracking": ("load_bundle", "track"),
     "jobs.score": ("score",),
 }
 # Modules that are public under their own short name.

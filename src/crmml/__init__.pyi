@@ -112,10 +112,11 @@ from crmml.jobs.choose_segments import choose_segments as choose_segments
 from crmml.jobs.early_warning import early_warning as early_warning
 from crmml.jobs.evaluate import evaluate_recommenders as evaluate_recommenders
 from crmml.jobs.realised import realised as realised
+from crmml.jobs.registry import register as register, rollback as rollback
 from crmml.jobs.score import score as score
 from crmml.jobs.select import select_features as select_features
 from crmml.jobs.tags import build_p_alive as build_p_alive, build_tags as build_tags
-from crmml.jobs.tracking import track as track
+from crmml.jobs.tracking import load_bundle as load_bundle, track as track
 from crmml.jobs.train import train as train
 from crmml.jobs.tune import Tuning as Tuning, tune as tune
 from crmml.models.btyd.beta_geometric import BGNBD as BGNBD, MBGNBD as MBGNBD

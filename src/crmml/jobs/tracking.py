@@ -87,10 +87,14 @@ def track(
 
 
 def load_bundle(source: Bundle | str | Path, *, tracking_uri: str | None = None) -> Bundle:
-    """A bundle from where it is: itself, a folder, or the URI that `track` returned.
+    """A bundle from where it is: itself, a folder, or the URI that `track` or `register` returned.
+
+    MLflow only says where the files are and fetches them. What is in them is read by `Bundle.load`: nothing of it is
+    executed, whatever the model claims to be.
 
     Args:
-        source: a Bundle, the path of its folder, or "models:/m-...", "models:/name/1", "runs:/<id>/<name>".
+        source: a Bundle, the path of its folder, or "models:/m-...", "models:/name/1", "models:/name@champion",
+            "runs:/<id>/<name>".
         tracking_uri: the MLflow store of a URI; the default is that of `track`.
 
     Raises:
@@ -143,6 +147,15 @@ def _location(client: Any, uri: str) -> str:
         version = client.get_model_version_by_alias(name, alias).version
         return _resolved(client, client.get_model_version_download_uri(name, version))
     return str(client.get_logged_model(first).artifact_location)
+
+
+def logged_model_of(client: Any, uri: str) -> tuple[str, str | None, str | None]:
+    """Where the files of a model are, the run that logged it and the id of the logged model, where there are such."""
+    first = uri.removeprefix("models:/").strip("/")
+    if not uri.startswith("models:/") or "/" in first or "@" in first:
+        return _location(client, uri), None, None
+    model = client.get_logged_model(first)
+    return str(model.artifact_location), model.source_run_id, str(model.model_id)
 
 
 def _resolved(client: Any, source: str) -> str:
