@@ -59,13 +59,15 @@ def fitted_models() -> dict[str, tuple[Any, Floats]]:
         "RFMSegmenter": (cm.RFMSegmenter().fit(X), X),
         "BehaviourSegmenter": (cm.BehaviourSegmenter(n_clusters=3).fit(X), X),
         "ValueTiers": (cm.ValueTiers().fit(X), X),
+        "SuggestedSegments": (cm.SuggestedSegments().fit(X, y), X),
+        "Lookalikes": (cm.Lookalikes(num_iterations=20).fit(X, y), X),
     }
 
 
 def predictions(model: Any, X: Any) -> dict[str, npt.NDArray[Any]]:
     """All that a model says about rows, by method."""
     said = {"predict": model.predict(X)}
-    for method in ("predict_proba", "transform", "segment"):
+    for method in ("predict_proba", "transform", "segment", "similarity"):
         if hasattr(model, method):
             said[method] = getattr(model, method)(X)
     if hasattr(model, "predict_interval"):

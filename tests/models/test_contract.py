@@ -27,11 +27,14 @@ ESTIMATORS: tuple[Callable[[], Any], ...] = (
     cm.RFMSegmenter,
     lambda: cm.BehaviourSegmenter(n_clusters=2),
     cm.ValueTiers,
+    cm.SuggestedSegments,
+    cm.Lookalikes,
 )
 OTHER_METHODS: tuple[Callable[[], Any], ...] = (
     cm.BehaviourSegmenter,
     lambda: cm.BehaviourSegmenter(method="gaussian_mixture"),
     lambda: cm.BehaviourSegmenter(method="hdbscan"),
+    lambda: cm.Lookalikes("nearest"),
 )
 each = pytest.mark.parametrize("make", ESTIMATORS, ids=lambda make: type(make()).__name__)
 

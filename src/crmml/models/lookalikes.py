@@ -246,7 +246,7 @@ class Lookalikes(Segmenter):
             reader.refuse("thresholds", f"must be one or more that fall, not {thresholds.tolist()}")
         names = reader.array("bands", "U", (len(thresholds) + 1,))
         figures = reader.finite("figures", (len(names), 2))
-        scorer = TreeScorer if reader.has("trees") else NearestScorer
+        scorer = NearestScorer if reader.has("seeds") else TreeScorer
         return {
             "thresholds_": thresholds,
             "segments_": names,
