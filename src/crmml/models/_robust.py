@@ -11,8 +11,6 @@ from crmml.models._base import Bools, Floats
 
 _TAIL = 0.01  # cut from either end
 _IQR_OF_NORMAL = 1.349  # the interquartile range of a standard normal distribution
-# The greatest standard deviation that a column may have beside one of interquartile range 1.349.
-_MOST_SPREAD = 3.0
 _SKEWED = 1.0
 _ROWS = 4_096  # at a time
 
@@ -78,7 +76,9 @@ def _location(known: Floats) -> tuple[float, float, float, float]:
         return 0.0, 0.0, 0.0, 1.0
     low, lower, centre, upper, high = np.quantile(known, [_TAIL, 0.25, 0.5, 0.75, 1 - _TAIL])
     spread = float(np.clip(known, low, high).std())
-    scale = max((upper - lower) / _IQR_OF_NORMAL, spread / _MOST_SPREAD)
+    # The greater of the two, so that no column spreads by more than 1: a column in which nearly everybody has one
+    # value has no interquartile range, and would outweigh all others.
+    scale = max((upper - lower) / _IQR_OF_NORMAL, spread)
     return low, high, centre, scale if scale > 0.0 else 1.0
 
 

@@ -26,9 +26,9 @@ class BehaviourSegmenter(ClusterMixin, Segmenter):  # type: ignore[misc]  # scik
     """Groups of customers who behave alike, in columns scaled once and for all.
 
     The scaling is part of what `fit` learns: skewed columns are logged (sign and log(1 + |x|)), outliers cut to the
-    1 % and 99 % quantiles, each column centred on its median and divided by its interquartile range (or a third of
-    its standard deviation, where that is more). A missing value is taken for the median; a constant column counts
-    for nothing. The largest segment is the first.
+    1 % and 99 % quantiles, each column centred on its median and divided by its interquartile range (over 1.349) or
+    its standard deviation, whichever is more: none spreads by more than 1. A missing value is taken for the median; a
+    constant column counts for nothing. The largest segment is the first.
 
     Three methods, each with a rule that gives a later customer a segment from their own row alone:
 

@@ -1,6 +1,7 @@
 """`SegmentChoice`: how many segments there are, the figures that say so, as a table, as text and as a picture."""
 
 from dataclasses import dataclass
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -84,7 +85,7 @@ class SegmentChoice:
             "   k  found again (90 % of draws)  one cloud  silhouette  smallest  valley        p",
             *(self._line(int(k)) for k in self.table.index),
             "",
-            self.why,
+            fill(self.why, 100),
         ]
         return "\n".join(lines)
 
@@ -111,7 +112,7 @@ class SegmentChoice:
         return (
             f"{self.k} segments: the most that other customers repeat (agreement {row['stability']:.2f}, asked for is "
             f"{GOOD:g}) and that all lie apart, with a valley of {100 * row['valley']:.0f} % between the nearest two "
-            f"(p = {row['p_value']:.1g}, asked for is {self.error_rate:g})."
+            f"(p = {row['p_value']:.1g}, asked for is {self.error_rate:g}).{self._more_cuts('more groups')}"
         )
 
     def _why_none(self) -> str:
@@ -128,12 +129,17 @@ class SegmentChoice:
             reason = (
                 "No number of segments leaves a valley between all neighbours, as any cloud with one peak would not."
             )
-        if self.repeatable is None:
-            return f"Nothing to split. {reason} Nor does any number of cuts come back in other customers."
+        more = self._more_cuts("groups all the same") or " Nor does any number of cuts come back in other customers."
+        return f"Nothing to split. {reason}{more}"
+
+    def _more_cuts(self, wish: str) -> str:
+        """What can be repeated beyond what lies apart; "" where nothing can."""
+        if self.repeatable is None or self.repeatable <= self.k:
+            return ""
         agreement = self._row(self.repeatable)["stability"]
         return (
-            f"Nothing to split. {reason} For groups all the same, n_clusters={self.repeatable} is the most that other "
-            f"customers repeat (agreement {agreement:.2f}): cuts through a cloud, and people near a cut are alike."
+            f" For {wish}, n_clusters={self.repeatable} is the most that other customers repeat (agreement "
+            f"{agreement:.2f}): cuts through a cloud, and people near a cut are alike."
         )
 
 
@@ -171,7 +177,7 @@ def _picture(choice: SegmentChoice) -> "Figure":
         axes.set_xticks(list(cuts.index))
         if choice.k > 1:
             axes.axvline(choice.k, color="#CC79A7", linewidth=8, alpha=0.25, zorder=0, label="chosen")
-        elif choice.repeatable is not None:
+        if choice.repeatable is not None and choice.repeatable > choice.k:
             look = {"color": "#CC79A7", "linewidth": 2, "linestyle": ":", "zorder": 0}
             axes.axvline(choice.repeatable, **look, label="the most cuts that come back")
         axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
