@@ -65,9 +65,10 @@ def read_grid(assignments: "pd.DataFrame | pa.Table", segment: str, where: str, 
     row, customers = pd.factorize(frame["customer_id"], sort=True)
     column, cutoffs = _moments(frame["as_of"], where)
     if len(cutoffs) < least:
-        found = f"only that of {spoken(cutoffs[0])}" if len(cutoffs) else "none"
+        that = "that of" if len(cutoffs) == 1 else "those up to"
+        found = f", only {that} {spoken(cutoffs[-1])}" if len(cutoffs) else ""
         raise DataError(
-            f"{where}: the table has {len(cutoffs)} cutoff{'s' * (len(cutoffs) != 1)}, {found}; {least} are needed. "
+            f"{where}: the table has {len(cutoffs)} cutoff{'s' * (len(cutoffs) != 1)}{found}; {least} are needed. "
             "Assign the segments as of several cutoffs: cutoffs('2024-01-01', '2024-06-01', every='30d')."
         )
     codes, names = _segments(frame[segment], where)
@@ -116,7 +117,7 @@ def _segments(values: "pd.Series[Any]", where: str) -> tuple[Codes, tuple[str, .
         isinstance(name, str) for name in categories.cat.categories
     ):
         raise SchemaError(
-            f"{where}: {values.name!r} holds {categories.cat.categories[0]!r}, which is no name. "
+            f"{where}: {values.name!r} holds {categories.cat.categories.tolist()[0]!r}, which is no name. "
             f"Make the segments texts: table.assign({values.name}=table[{str(values.name)!r}].astype(str))."
         )
     used = categories.cat.remove_unused_categories()

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from crmml.errors import DataError
 from crmml.insight.assignments import Grid, read_grid
+from crmml.insight.conditions import check_number
 
 Floats = NDArray[np.float64]
 REPLICATES = 200
@@ -73,6 +74,7 @@ def dwell_times(
     Raises:
         SchemaError: a column is missing, or the segments are no texts.
         DataError: fewer than three cutoffs, no stay whose beginning was seen, or two rows for one customer and cutoff.
+        ConfigError: coverage is no share.
 
     Source: Kaplan and Meier (1958), Nonparametric estimation from incomplete observations; Efron (1981), Censored
     data and the bootstrap.
@@ -83,6 +85,7 @@ def dwell_times(
     >>> dwell_times(table).curves.to_dict("list")  # one left after 60 days, the other was watched for 30
     {'segment': ['loyal', 'loyal'], 'days': [30.0, 60.0], 'at_risk': [2, 1], 'ended': [0, 1], 'stays': [1.0, 0.0]}
     """
+    check_number("dwell_times", "coverage", coverage, example="0.95", low=0, high=1)
     grid = read_grid(assignments, segment, "dwell_times", least=3)
     stays = _stays(grid)
     if not len(stays.customer):

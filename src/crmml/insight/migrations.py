@@ -11,6 +11,7 @@ from scipy.special import stdtrit
 
 from crmml.data.time import spoken
 from crmml.insight.assignments import ABSENT, Grid, read_grid
+from crmml.insight.conditions import check_number
 
 Floats = NDArray[np.float64]
 
@@ -95,6 +96,7 @@ def migrations(
     Raises:
         SchemaError: a column is missing, or the segments are no texts.
         DataError: fewer than two cutoffs, or two rows for one customer and cutoff.
+        ConfigError: coverage is no share.
 
     Source: Wilson (1927), Probable inference; Korn and Graubard (1998), Confidence intervals for proportions with
     small expected number of positive counts estimated from survey data, for the effective number.
@@ -115,6 +117,7 @@ def migrations(
     new       50.0%  50.0%
     (absent)   0.0% 100.0%
     """
+    check_number("migrations", "coverage", coverage, example="0.95", low=0, high=1)
     grid = read_grid(assignments, segment, "migrations")
     return Migrations(shares=_shares(grid), counts=_counts(grid), matrix=_matrix(grid, coverage), coverage=coverage)
 
@@ -191,4 +194,5 @@ def clustered_share(hits: Any, trials: Any, coverage: float) -> tuple[float, flo
     middle = (share + z**2 / (2 * independent)) / (1 + z**2 / independent)
     spread = share * (1 - share) / independent + z**2 / (4 * independent**2)
     half = z * float(np.sqrt(spread)) / (1 + z**2 / independent)
-    return share, max(0.0, middle - half), min(1.0, middle + half)
+    low, high = middle - half, middle + half
+    return share, max(0.0, low) if share > 0 else 0.0, min(1.0, high) if share < 1 else 1.0
