@@ -174,6 +174,14 @@ def test_taken_shares_ties_out_evenly() -> None:
     assert taken(np.zeros(8), 0.25).tolist() == [0.25] * 8
 
 
+def test_a_cell_is_judged_by_everybody_else_in_it() -> None:
+    scores = np.array([[1, 1], [1, 1], [1, 1], [2, 1]])
+    labels = np.array([True, False, False, False])
+    # One seed of four and two cells: the average, .25, weighs as much as one customer.
+    found = hidden_seeds._by_cell(scores, labels)
+    assert found[1:].tolist() == [(1 + 0.25) / (2 + 1), (1 + 0.25) / (2 + 1), 0.25 / (0 + 1)]
+
+
 def test_recall_of_hidden_seeds_beside_chance_and_rfm() -> None:
     rng = np.random.default_rng(0)
     rows = 2_000

@@ -132,19 +132,23 @@ def share_of_wallet(
         buying = float((mine > 0).mean())
         prior = WalletPrior(mean=wallet.value, spread=spread, share=min(share / buying, 0.99) if buying else 0.5)
         customers[inside] = np.column_stack([mine, prior.shares(mine, coverage)])
-        said.append(f"{_of(name, groups)}mean category spend {wallet.spoken()}")
-        above = float((mine > wallet.value).mean())
+        said.append(f"{_of(name, category_spend)}mean category spend {wallet.spoken()}")
+        above, prefix = float((mine > wallet.value).mean()), "" if groups is None else f"{name}: "
         if above > 0.25:  # of a log-normal with a mean like that, fewer than half lie above it
-            warnings.append(f"{_of(name, groups)}{_percent(above)} spend more with us than the assumed mean wallet")
+            warnings.append(f"{prefix}{_percent(above)} spend more with us than the assumed mean wallet")
         if share / max(buying, 1e-12) >= 0.99:
-            warnings.append(f"{_of(name, groups)}those who buy would spend all they have with us")
+            warnings.append(f"{prefix}those who buy would spend all they have with us")
     said.append(f"wallets within a group: log-normal, standard deviation {spread:g} times the mean")
     said.append("shares of those who buy: Beta(1, b) with the mean of their group, independent of the wallet")
     table = pd.DataFrame(customers, columns=["spend", "share", "share_lo", "share_hi", "wallet"])
     table.insert(0, "customer_id", ids)
     table["open"] = table.pop("wallet") - table["spend"]
     return ShareOfWallet(
-        groups=pd.DataFrame(rows), customers=table, assumptions=tuple(said), warnings=tuple(warnings), coverage=coverage
+        groups=pd.DataFrame(rows),
+        customers=table,
+        assumptions=tuple(dict.fromkeys(said)),
+        warnings=tuple(warnings),
+        coverage=coverage,
     )
 
 
@@ -164,8 +168,8 @@ def _wallet_of(given: Any, name: str, groups: Any) -> Assumption:
     return found
 
 
-def _of(name: str, groups: Any) -> str:
-    return "" if groups is None else f"{name}: "
+def _of(name: str, given: Any) -> str:
+    return "" if isinstance(given, Assumption) else f"{name}: "  # one for all is said once
 
 
 def _percent(share: float) -> str:

@@ -140,12 +140,15 @@ def taken(scores: Floats, share: float) -> Floats:
 
 
 def _by_cell(scores: Ints, labels: Bools) -> Floats:
-    """Each customer's cell of RFM scores by its share of known seeds, shrunk to the average."""
+    """The share of known seeds in each customer's cell of RFM scores, shrunk to the average, for who is no seed.
+
+    Without the customer, as the model's scores are: with it, a hidden seed would count as an "other" of its own cell.
+    """
     _, cell = np.unique(scores, axis=0, return_inverse=True)
     sizes, seeds = np.bincount(cell), np.bincount(cell, weights=labels)
     base = labels.mean()
     weight = max(1.0, float(labels.sum()) / len(sizes))
-    share: Floats = (seeds + weight * base) / (sizes + weight)
+    share: Floats = (seeds + weight * base) / (sizes - 1 + weight)
     return share[cell]
 
 
