@@ -175,8 +175,8 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 
 FORGED: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "newer": (
-        put("format", 2),
-        "format 2 is newer than 1, the newest format that this version of crmml reads. "
+        put("format", 3),
+        "format 3 is newer than 2, the newest format that this version of crmml reads. "
         "Upgrade with: pip install --upgrade crmml",
     ),
     "no number": (put("format", "1"), f"has no format number (found '1'). {AGAIN}"),

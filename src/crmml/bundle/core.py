@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,6 +12,8 @@ from crmml import __version__
 from crmml.bundle import format as files
 from crmml.bundle.lists import build_lists
 from crmml.bundle.probe import PREFIX, check_probe, make_probe
+from crmml.bundle.reference import PREFIX as REFERENCE
+from crmml.bundle.reference import Reference
 from crmml.bundle.scoring import check_parts, left_already, table_details, table_scores, task_of
 from crmml.data.cleaning import CleaningStep
 from crmml.data.files import as_path, atomic_folder
@@ -28,8 +29,6 @@ from crmml.spec import completed, from_data, to_data
 if TYPE_CHECKING:
     from crmml.data.log import InteractionLog
 
-# What can move a score in its last digits: their versions are written down, for who has to find out.
-_PACKAGES = ("numpy", "scipy", "scikit-learn", "lightgbm", "implicit")
 # The constructors of a configuration that read files or fill memory: not in a bundle.
 _NOT_VALUES = ("InteractionLog", "cutoffs", "open_prepared")
 # Names of definitions in bundles of earlier versions, and what they are called now.
@@ -56,6 +55,7 @@ class Bundle:
         metrics: numbers to keep with it, by name, such as those of a backtest.
         cleaning: the cleaning steps of the training log, `log.cleaning`: a log without steps gets them too.
         fingerprint: the digest of the training tables.
+        reference: how the training rows were distributed, for monitoring; None where that is not known.
 
     Attributes:
         model_id: the first 12 hexadecimal digits of the digest of all that decides a score.
@@ -85,6 +85,7 @@ class Bundle:
         metrics: Mapping[str, Any] | None = None,
         cleaning: Sequence[CleaningStep] = (),
         fingerprint: str = "",
+        reference: Reference | None = None,
     ) -> None:
         check_parts(features, target, model)
         self.features = features
@@ -95,6 +96,7 @@ class Bundle:
         self.metrics = dict(metrics or {})
         self.cleaning = tuple(cleaning)
         self.fingerprint = fingerprint
+        self.reference = reference
         self.model_id = files.identity(self._content())[:12]
 
     @property
@@ -233,7 +235,7 @@ class Bundle:
         folder = as_path(path, "save")
         _check_replaceable(folder, overwrite)
         probe = make_probe(self.features, self.target, self.model)
-        content = self._content(probe)
+        content = self._content({**probe, **({} if self.reference is None else self.reference.arrays())})
         content.document["model_id"] = self.model_id
         encoded = files.encode(content)
         with atomic_folder(folder) as temporary:
@@ -269,8 +271,11 @@ class Bundle:
         model = _built(document, "model", object, where)
         roles = _built(document, "roles", Roles, where)
         cleaning = _built(document, "cleaning", list, where)
-        state_arrays = {key: a for key, a in content.arrays.items() if not key.startswith(PREFIX)}
-        probe = {key: array for key, array in content.arrays.items() if key.startswith(PREFIX)}
+        state_arrays = {key: a for key, a in content.arrays.items() if not key.startswith((PREFIX, REFERENCE))}
+        probe, reference = (
+            {key: array for key, array in content.arrays.items() if key.startswith(prefix)}
+            for prefix in (PREFIX, REFERENCE)
+        )
         _restore(model, {**document["state"], **content.texts, **state_arrays}, where)
         try:
             bundle = cls(
@@ -286,17 +291,19 @@ class Bundle:
         except CrmmlError as error:
             raise BundleError(f"{where}: {error}") from None
         check_probe(features, target, model, probe, folder)
+        if reference:
+            bundle.reference = Reference.from_arrays(reference, getattr(features, "names", ()), folder)
         bundle.model_id = document["model_id"]  # of the version that made it: defaults added since do not change it
         return bundle
 
-    def _content(self, probe: Mapping[str, Any] | None = None) -> files.Content:
+    def _content(self, more_arrays: Mapping[str, Any] | None = None) -> files.Content:
         """The bundle as JSON, texts and arrays; a state's texts become files, its arrays stand in arrays.npz."""
         state = self.model.get_state()
         texts = {key: value for key, value in state.items() if isinstance(value, str)}
         arrays = {key: value for key, value in state.items() if isinstance(value, np.ndarray)}
         document = {
             "crmml": __version__,
-            "packages": _versions(),
+            "packages": files.versions(),
             "model_id": "",
             # Completed, so that a default which changes later does not change what was trained.
             "features": completed(to_data(self.features)),
@@ -309,17 +316,7 @@ class Bundle:
             "fingerprint": self.fingerprint,
             "metrics": self.metrics,
         }
-        return files.Content(document, texts, {**arrays, **(probe or {})})
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+        return files.Content(document, texts, {**arrays, **(more_arrays or {})})
 
 
 def _check_replaceable(folder: Path, overwrite: bool) -> None:

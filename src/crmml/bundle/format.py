@@ -16,6 +16,7 @@ import stat
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ import numpy as np
 
 from crmml.errors import BundleError
 
-FORMAT = 1
+FORMAT = 2  # 2 may hold reference distributions; what format 1 holds means the same in it
 MANIFEST = "bundle.json"
 ARRAYS = "arrays.npz"
 MAX_JSON_BYTES = 16 * 2**20
@@ -32,6 +33,8 @@ MAX_FILES = 32
 MAX_DEPTH = 32
 _NOT_IDENTITY = ("crmml", "packages", "model_id", "metrics")
 
+# What can move a score in its last digits: their versions are written down, for who has to find out.
+_PACKAGES = ("numpy", "scipy", "scikit-learn", "lightgbm", "implicit")
 _TEXT_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}\.txt")
 _ARRAY_NAME = re.compile(r"[a-z][a-z0-9_.]{0,127}")
 _STRINGS_AND_BRACKETS = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[{\]}]', re.DOTALL)
@@ -51,6 +54,17 @@ class Content:
     document: dict[str, Any]
     texts: dict[str, str] = field(default_factory=dict)
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+def versions() -> dict[str, str]:
+    """The installed versions of what can move a score in its last digits."""
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
 
 
 def encode(content: Content) -> dict[str, bytes]:
@@ -99,6 +113,10 @@ def read(folder: Path) -> Content:
         BundleError: a file is missing, added, changed, a link, too large, or of a newer format.
     """
     if not folder.is_dir():
+        if str(folder).startswith(("models:", "runs:")):
+            raise BundleError(
+                f"{folder}: is the URI of a tracked model, not a folder. Use load_bundle({str(folder)!r})."
+            )
         raise BundleError(f"{folder}: there is no such folder. Give the folder that Bundle.save() wrote.")
     found = {entry.name for entry in os.scandir(folder)}
     if MANIFEST not in found:

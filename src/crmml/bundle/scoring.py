@@ -100,15 +100,21 @@ def table_scores(model: Any, target: Any, rows: pd.DataFrame) -> Columns:
     A binary target: the probability of class 1, under the target's name. A value: `clv` and, where the model has
     intervals, `clv_lo` and `clv_hi`. No target: `segment`.
     """
+    main = main_score(model, target, rows)
     if target is None:
-        return {"segment": np.asarray(model.segment(rows))}
-    if target.task == "binary":
-        return {target.score_name: _probability_of_one(model, rows)}
-    scores = {target.score_name: np.asarray(model.predict(rows))}
-    if hasattr(model, "predict_interval"):
+        return {"segment": main}
+    scores = {target.score_name: main}
+    if target.task != "binary" and hasattr(model, "predict_interval"):
         low, high = model.predict_interval(rows)
         scores |= {f"{target.score_name}_lo": np.asarray(low), f"{target.score_name}_hi": np.asarray(high)}
     return scores
+
+
+def main_score(model: Any, target: Any, rows: pd.DataFrame) -> npt.NDArray[Any]:
+    """The one score of every row: the probability of class 1, the value, or the segment where there is no target."""
+    if target is None:
+        return np.asarray(model.segment(rows))
+    return _probability_of_one(model, rows) if target.task == "binary" else np.asarray(model.predict(rows))
 
 
 def table_details(model: Any, target: Any, rows: pd.DataFrame) -> Columns:

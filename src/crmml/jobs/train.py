@@ -7,6 +7,8 @@ from typing import Any
 import pandas as pd
 
 from crmml.bundle import Bundle
+from crmml.bundle.reference import Reference
+from crmml.bundle.scoring import main_score
 from crmml.data.log import InteractionLog
 from crmml.data.time import AsOf, moments_of, spoken
 from crmml.errors import DataError
@@ -41,7 +43,7 @@ def train(
         progress: show a progress bar, where standard error is a terminal.
 
     Returns:
-        A Bundle, ready to save, track or score.
+        A Bundle, ready to save, track or score; it also holds how the training rows were distributed, for `monitor`.
 
     Raises:
         ConfigError: parts that do not belong together.
@@ -69,6 +71,9 @@ def train(
             rows = _rows(log, definition, target, cutoffs)
         bar.update()
         fitted = unfitted.fit(*rows)
+        reference = None
+        if not isinstance(definition, ItemWeights):
+            reference = Reference.of(rows[0], main_score(fitted, target, rows[0]), *rows[1:])
         bar.update()
     return Bundle(
         definition,
@@ -78,6 +83,7 @@ def train(
         training_cutoffs=cutoffs,
         cleaning=log.cleaning,
         fingerprint=_fingerprint(rows),
+        reference=reference,
     )
 
 
