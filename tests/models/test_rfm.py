@@ -286,3 +286,14 @@ def test_rules_and_limits_that_cannot_be_used_are_refused(parameters: dict[str, 
     with pytest.raises(cm.ConfigError) as caught:
         cm.RFMSegmenter(**parameters).fit(ten_customers())
     assert str(caught.value) == message
+
+
+def test_a_bundle_keeps_limits_and_rules_to_the_last_bit(tmp_path: Path) -> None:
+    log = cm.simulate_log(120, seed=2).log
+    model = cm.RFMSegmenter(thresholds={"recency_purchase": [30, 90, 180, 365]}, rules=SIMPLE)
+    bundle = cm.train(log, "rfm", None, model, "2024-06-01", progress=False)
+    back = cm.Bundle.load(bundle.save(tmp_path / "bundle"))
+    assert back.model.thresholds_.tobytes() == bundle.model.thresholds_.tobytes()
+    assert back.model.get_params() == model.get_params()
+    assert back.model.rule_table().equals(bundle.model.rule_table())
+    pd.testing.assert_frame_equal(back.score(log, "2024-09-01"), bundle.score(log, "2024-09-01"))

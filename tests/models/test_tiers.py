@@ -123,3 +123,12 @@ def test_no_revenue_is_refused() -> None:
         "ValueTiers.fit: nobody has a 'revenue' above 0 among 3 rows, so there is no revenue to divide. "
         "Give the column of the value first."
     )
+
+
+def test_a_bundle_keeps_the_limits_to_the_last_bit(tmp_path: Path) -> None:
+    log = cm.simulate_log(120, seed=2).log
+    bundle = cm.train(log, [cm.Sum("amount")], None, cm.ValueTiers(shares=(0.5, 0.9)), "2024-06-01", progress=False)
+    back = cm.Bundle.load(bundle.save(tmp_path / "bundle"))
+    assert back.model.limits_.tobytes() == bundle.model.limits_.tobytes()
+    assert back.model.gradient().equals(bundle.model.gradient())
+    pd.testing.assert_frame_equal(back.score(log, "2024-09-01"), bundle.score(log, "2024-09-01"))
