@@ -111,6 +111,7 @@ from crmml.jobs.backtest import backtest as backtest
 from crmml.jobs.choose_segments import choose_segments as choose_segments
 from crmml.jobs.early_warning import early_warning as early_warning
 from crmml.jobs.evaluate import evaluate_recommenders as evaluate_recommenders
+from crmml.jobs.promote import promote as promote
 from crmml.jobs.realised import realised as realised
 from crmml.jobs.registry import register as register, rollback as rollback
 from crmml.jobs.score import score as score
@@ -136,6 +137,7 @@ from crmml.recommend.als import ALS as ALS
 from crmml.recommend.bpr import BPR as BPR
 from crmml.recommend.content import ContentItems as ContentItems
 from crmml.recommend.ease import EASE as EASE
+from crmml.recommend.fallback import Fallback as Fallback
 from crmml.recommend.margin import margin_tradeoff as margin_tradeoff, rank_by_margin as rank_by_margin
 from crmml.recommend.matrix import Interactions as Interactions
 from crmml.recommend.neighbors import ItemKNN as ItemKNN, UserKNN as UserKNN
@@ -152,6 +154,7 @@ from crmml.report.early_warning import EarlyWarning as EarlyWarning
 from crmml.report.lifetimes import frequency_recency_figure as frequency_recency_figure
 from crmml.report.migrations import migration_figure as migration_figure
 from crmml.report.profiles import profile_figure as profile_figure
+from crmml.report.promotion import Promotion as Promotion
 from crmml.report.recommendations import RecommendationReport as RecommendationReport
 from crmml.report.segment_choice import SegmentChoice as SegmentChoice
 from crmml.report.selection import Selection as Selection

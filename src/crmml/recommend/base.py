@@ -95,7 +95,7 @@ class Recommender(BaseEstimator):  # type: ignore[misc]
             return lists_without(exclude, ids, matrix, longer, k=k, where=where)
         codes = look_up(matrix.customer_ids, ids, f"{where}: customer_ids")
         personal = (codes >= 0) & matrix.has_weight[codes]
-        offered = None if items is None else _offered(matrix, items, where)
+        offered = None if items is None else offered_items(matrix, items, where)
 
         def ranked_for(some: NDArray[np.int64]) -> Ranked:
             if offered is None:
@@ -314,7 +314,7 @@ def popular(
     return Ranked(row, item, matrix.popularity[item])
 
 
-def _offered(matrix: Interactions, items: Any, where: str) -> NDArray[np.bool_]:
+def offered_items(matrix: Interactions, items: Any, where: str) -> NDArray[np.bool_]:
     """Which items of the matrix are among these ids, shape (items,)."""
     ids = as_ids(items, f"{where}: items").unique()
     codes = look_up(matrix.item_ids, ids, f"{where}: items")

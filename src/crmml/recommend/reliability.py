@@ -66,8 +66,8 @@ def measure(p: Floats, bought: NDArray[np.bool_], customer: NDArray[np.int64], *
 
     p, bought, customer: shape (pairs,); customers are numbered from 0.
     Source: Naeini, Cooper and Hauskrecht (2015) for the error; Broecker and Smith (2007), Increasing the reliability of
-    reliability diagrams, for asking its size by chance; Cameron, Gelbach and Miller (2008), Bootstrap-based improvements
-    for inference with clustered errors, for the draw.
+    reliability diagrams, for asking its size by chance; Cameron, Gelbach and Miller (2008), Bootstrap-based
+    improvements for inference with clustered errors, for the draw.
     """
     random = np.random.default_rng(random_state)
     labels = bought.astype(np.float64)
