@@ -158,7 +158,7 @@ class Fallback(BaseEstimator):  # type: ignore[misc]
         """The k most popular items of each customer's segment, without what the rows `code` (-1: none) have seen."""
         matrix = self.model_.matrix_
         number, names = pd.factorize(segment.to_numpy(dtype=object))
-        parts: list[tuple[NDArray[Any], ...]] = []
+        parts = []
         for at in np.unique(number).tolist():
             share = self._shares(names[at] if at >= 0 else None)
             order = np.argsort(-share, kind="stable")
@@ -172,9 +172,9 @@ class Fallback(BaseEstimator):  # type: ignore[misc]
                 parts.append((np.full(len(head), row), head, share[head], np.full(len(head), source, dtype=object)))
         if not parts:
             return pd.DataFrame()
-        row, item, score, source = (np.concatenate(column) for column in zip(*parts, strict=True))
-        table = pd.DataFrame({"customer_id": ids[row], "item_id": matrix.item_ids[item], "rank": 0})
-        return table.assign(score=score, source=source)
+        rows, chosen, score, sources = (np.concatenate(column) for column in zip(*parts, strict=True))
+        table = pd.DataFrame({"customer_id": ids[rows], "item_id": matrix.item_ids[chosen], "rank": 0})
+        return table.assign(score=score, source=sources)
 
     def _shares(self, segment: Any) -> Floats:
         """The share of each item in a segment (None: among all), shape (items,)."""
