@@ -111,6 +111,7 @@ from crmml.jobs.backtest import backtest as backtest
 from crmml.jobs.choose_segments import choose_segments as choose_segments
 from crmml.jobs.early_warning import early_warning as early_warning
 from crmml.jobs.evaluate import evaluate_recommenders as evaluate_recommenders
+from crmml.jobs.monitor import monitor as monitor
 from crmml.jobs.promote import promote as promote
 from crmml.jobs.realised import realised as realised
 from crmml.jobs.registry import register as register, rollback as rollback
@@ -153,6 +154,7 @@ from crmml.report.backtest import BacktestReport as BacktestReport
 from crmml.report.early_warning import EarlyWarning as EarlyWarning
 from crmml.report.lifetimes import frequency_recency_figure as frequency_recency_figure
 from crmml.report.migrations import migration_figure as migration_figure
+from crmml.report.monitor import MonitorReport as MonitorReport
 from crmml.report.profiles import profile_figure as profile_figure
 from crmml.report.promotion import Promotion as Promotion
 from crmml.report.recommendations import RecommendationReport as RecommendationReport

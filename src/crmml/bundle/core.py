@@ -147,7 +147,7 @@ class Bundle:
             raise ConfigError(
                 f"Bundle.score: log is a {type(log).__name__}. Use InteractionLog(source, customer_id=..., ...)."
             )
-        cleaned = self._cleaned(log)
+        cleaned = self.cleaned(log)
         cutoffs = moments_of(as_of)
         table = (
             self._lists(cleaned, cutoffs, k)
@@ -195,8 +195,12 @@ class Bundle:
         order = ["customer_id", "as_of", "rank"]
         return pd.concat(tables, ignore_index=True).sort_values(order, ignore_index=True)
 
-    def _cleaned(self, log: "InteractionLog") -> "InteractionLog":
-        """The log, cleaned as in training; a log that brings other steps of its own is refused."""
+    def cleaned(self, log: "InteractionLog") -> "InteractionLog":
+        """The log, cleaned as in training.
+
+        Raises:
+            ConfigError: the log brings other steps of its own.
+        """
         if log.cleaning == self.cleaning:
             return log
         if not log.cleaning:

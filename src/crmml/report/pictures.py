@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from crmml.report.backtest import BacktestReport
+    from crmml.report.monitor import MonitorReport
     from crmml.report.profit import Profit
     from crmml.report.selection import Selection
 
 MODEL, RULE, OTHER, GREY = "#0072B2", "#D55E00", "#009E73", "#767676"
 _SIZE = (6.4, 4.2)
+_BARS = 15  # at most so many columns in a picture
 _MODEL_LINE: dict[str, Any] = {"color": MODEL, "marker": "o", "linewidth": 2, "markersize": 6, "zorder": 3}
 _RULE_LINE: dict[str, Any] = {
     "color": RULE,
@@ -264,6 +266,22 @@ def _dress(axes: "Axes", title: str, x: str, y: str) -> None:
 def _bar(colour: str, hatch: str = "") -> dict[str, Any]:
     """A filled bar, or a hatched one that differs without its colour too."""
     return {"color": "white" if hatch else colour, "edgecolor": colour, "hatch": hatch, "linewidth": 1.2}
+
+
+def stability_bars(report: "MonitorReport") -> "Figure":
+    """How far the columns have moved that moved most; alarms in another colour, and hatched."""
+    rows = report.table[report.table["distance"].notna()].nlargest(_BARS, "effect").iloc[::-1]
+    figure = _canvas((6.4, 1.6 + 0.26 * len(rows)), "MonitorReport.figure()")
+    axes = figure.add_subplot()
+    _dress(axes, f"What has moved since the training, as of {day(report.as_of)}", "Population stability index", "")
+    for alarm, look, label in ((False, _bar(MODEL), "no alarm"), (True, _bar(RULE, "////"), "alarm")):
+        chosen = (rows["alarm"] == alarm).to_numpy()
+        axes.barh(np.flatnonzero(chosen), rows["effect"][chosen], 0.7, label=label, **look)
+    axes.set_yticks(range(len(rows)), [name if len(name) <= 40 else f"{name[:37]}..." for name in rows["column"]])
+    axes.axvline(report.least_psi, color=GREY, linewidth=1, linestyle=":", label="worth an alarm")
+    axes.grid(visible=False, axis="y")
+    _legend(figure)
+    return figure
 
 
 def _legend(figure: "Figure") -> None:
