@@ -165,6 +165,15 @@ def test_constant_and_empty_columns_find_nothing() -> None:
     assert np.isnan(effect(profiles, "rare", "empty")["p_value"])
 
 
+def test_columns_of_any_name_and_type_are_read() -> None:
+    table = pd.DataFrame({0: [1, None, 3, 4], "0 is missing": [5.0, 6, 7, 8], "yes": [True, False, True, True]})
+    dressed = table.astype({0: "Int64", "yes": "boolean"})
+    found = profile_segments(dressed, list("aabb"), made_from=())
+    assert found.columns["column"].tolist() == ["0", "0 is missing", "yes"]
+    assert effect(found, "b", "0 is missing")["typical"] == 7.5  # the table's own column
+    assert effect(found, "a", "yes")["typical"] == 1 / 2
+
+
 def test_segments_follow_the_index_of_their_series() -> None:
     labels = pd.Series(RARE_OFTEN, index=shoppers().index)
     shuffled = labels.sample(frac=1, random_state=1)
@@ -284,6 +293,10 @@ def cutoffs() -> pd.DataFrame:
             (shoppers().assign(x=np.inf), RARE_OFTEN), {},
             "DataError: profile_segments: column 'x' is infinite in row 0. Mark it as missing: "
             "table.replace([np.inf, -np.inf], np.nan).",
+        ),
+        (
+            (shoppers().set_axis(["x", "y", "y", "z"], axis=1), RARE_OFTEN), {},
+            "SchemaError: profile_segments: the table has two columns 'y'. Rename one of them.",
         ),
         (
             (shoppers().head(0), []), {},

@@ -55,10 +55,11 @@ def read_input(
 ) -> Profiled:
     """The arguments of `profile_segments`, checked; errors as there."""
     _check_table(table)
+    table = table.set_axis([str(name) for name in table.columns], axis=1)
     model = segments if hasattr(segments, "segment") else None
     if model is not None:
         segments, made_from = _of_model(model, table, made_from)
-    columns = [str(name) for name in table.columns]
+    columns = table.columns.tolist()
     used = tuple(columns if made_from is None else made_from)
     for name in used:
         check_column(f"{_ME}: made_from", name, columns)
@@ -70,8 +71,9 @@ def read_input(
     for name in columns:
         origin[name] = name
         missing = table[name].isna()
-        if missing.any() and not missing.all():
-            origin[_MISSING.format(name)] = name
+        told = _MISSING.format(name)
+        if missing.any() and not missing.all() and told not in columns:
+            origin[told] = name
     for rule, wanted in (names or {}).items():
         _check_rule(rule, wanted, list(origin))
     return Profiled(table, order, codes, _value(table, value), used, _ids(table), origin)
@@ -88,9 +90,10 @@ def _check_table(table: Any) -> None:
         raise SchemaError(f"{_ME}: table is a {type(table).__name__}. Use a DataFrame, one row per customer.")
     if not len(table) or not len(table.columns):
         raise SchemaError(f"{_ME}: the table has {len(table)} rows and {len(table.columns)} columns. Use one of each.")
-    twice = table.columns[table.columns.duplicated()]
-    if len(twice):
-        raise SchemaError(f"{_ME}: the table has two columns {twice[0]!r}. Rename one of them.")
+    names = pd.Index([str(name) for name in table.columns])
+    if names.has_duplicates:
+        twice = names[names.duplicated()][0]
+        raise SchemaError(f"{_ME}: the table has two columns {twice!r}. Rename one of them.")
     for name, kind in table.dtypes.items():
         if not (pd.api.types.is_numeric_dtype(kind) or pd.api.types.is_bool_dtype(kind)):
             raise SchemaError(
@@ -117,7 +120,7 @@ def _of_model(model: Any, table: pd.DataFrame, made_from: Sequence[str] | None) 
         raise ConfigError(f"{_ME}: {kind} was not fitted on a table with named columns. Use {kind}().fit(table).")
     used = [str(name) for name in model.feature_names_in_]
     for name in used:
-        check_column(f"{_ME}: {kind}", name, [str(column) for column in table.columns])
+        check_column(f"{_ME}: {kind}", name, table.columns.tolist())
     return model.segment(table[used]), used if made_from is None else made_from
 
 
@@ -156,7 +159,7 @@ def _value(table: pd.DataFrame, value: Any) -> Floats | None:
     if value is None:
         return None
     if isinstance(value, str):
-        check_column(f"{_ME}: value", value, [str(name) for name in table.columns])
+        check_column(f"{_ME}: value", value, table.columns.tolist())
         value = table[value]
     elif isinstance(value, pd.Series) and not value.index.equals(table.index):
         raise SchemaError(f"{_ME}: the indexes of table and value differ. Use value.loc[table.index].")
