@@ -39,6 +39,9 @@ def choose_segments(
     end, which no distribution with a single peak, however skewed, brings about. Where no number above 1 is both,
     there is nothing to split, and k is 1: of tables that are one cloud at most `error_rate` are divided.
 
+    All neighbours have to lie apart: one crowd beside a cloud that k-means has to cut somewhere is not found. Look at
+    `BehaviourSegmenter(method="hdbscan")`, too.
+
     Args:
         X: a row per customer, numbers, missing values allowed, shape (rows, columns); at most 4,000 rows, drawn at
             random, are looked at. One column where most have the same value (0, say) makes a valley of its own: a

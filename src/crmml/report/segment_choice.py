@@ -126,9 +126,7 @@ class SegmentChoice:
                 f"(agreement {row['stability']:.2f}, asked for is {GOOD:g})."
             )
         else:
-            reason = (
-                "No number of segments leaves a valley between all neighbours, as any cloud with one peak would not."
-            )
+            reason = "No number of segments leaves a valley between all neighbours."
         more = self._more_cuts("groups all the same") or " Nor does any number of cuts come back in other customers."
         return f"Nothing to split. {reason}{more}"
 
