@@ -14,7 +14,7 @@ PIP := $(RUN) -m pip --disable-pip-version-check --quiet
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick property lint format floors build clean
+.PHONY: help demo test quick property repetitions lint format floors build clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | sort | expand -t 12
@@ -30,6 +30,9 @@ quick: $(VENV)/.dev  ## the tests that take seconds
 
 property: $(VENV)/.dev  ## the property tests, with many more examples
 	$(RUN) -m pytest $(POOL) -m hypothesis --hypothesis-profile=property
+
+repetitions: $(VENV)/.dev  ## the error rates that are stated, over 200 repetitions each
+	$(RUN) -m pytest $(POOL) -m repetitions -rP
 
 lint: $(VENV)/.dev  ## ruff and mypy --strict
 	$(RUN) -m ruff check .

@@ -28,11 +28,17 @@ def shared_data() -> Path:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that need Spark run in one process of a pool (`--dist loadgroup`): to start it takes half a minute.
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Error rates over many repetitions are measured only when asked for: `-m repetitions`.
+
+    Tests that need Spark run in one process of a pool (`--dist loadgroup`): to start it takes half a minute.
 
     The examples on real logs come first: the longest of all, at the end they would leave all processes but one idle.
     """
+    asked = "repetitions" in config.option.markexpr
+    left = [] if asked else [item for item in items if item.get_closest_marker("repetitions")]
+    config.hook.pytest_deselected(items=left)
+    items[:] = [item for item in items if item not in left]
     for item in items:
         if "spark" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.spark)

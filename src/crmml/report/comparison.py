@@ -110,7 +110,9 @@ def best_rule(table: pd.DataFrame, measure: Measure) -> str | None:
     return None if rules.empty else str(rules.map(measure.cost).idxmin())
 
 
-def compare(table: pd.DataFrame, scores: pd.DataFrame, measure: Measure) -> Comparison | None:
+def compare(
+    table: pd.DataFrame, scores: pd.DataFrame, measure: Measure, *, replicates: int = REPLICATES
+) -> Comparison | None:
     """The paired comparison of the model with the best rule; None where there is no rule.
 
     table: one row per cutoff and contender, columns `as_of`, `contender`, `kind` and the measure.
@@ -124,7 +126,7 @@ def compare(table: pd.DataFrame, scores: pd.DataFrame, measure: Measure) -> Comp
     other = table[(table["kind"] == "rule") & (table["contender"] == rule)].set_index("as_of")[measure.name]
     pairs = [(float(model[as_of]), float(other[as_of])) for as_of in model.index]
     differences = np.array([measure.difference(mine, theirs) for mine, theirs in pairs])
-    draws = customer_bootstrap(scores, rule, measure)
+    draws = customer_bootstrap(scores, rule, measure, replicates=replicates)
     low, high = interval(means_over_cutoffs(draws))
     return Comparison(
         measure=measure,
