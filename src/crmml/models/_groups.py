@@ -8,7 +8,7 @@ import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -221,11 +221,11 @@ METHODS: dict[str, type[Centres] | type[Mixture] | type[Density]] = {
 }
 
 
-def sample_of(X: Floats, most: int, seed: int) -> Floats:
+def sample_of(X: npt.NDArray[Any], most: int, seed: int) -> npt.NDArray[Any]:
     """At most so many rows, drawn without replacement."""
     if len(X) <= most:
         return X
-    rows: npt.NDArray[np.int64] = np.random.default_rng(seed).choice(len(X), most, replace=False)
+    rows = np.random.default_rng(seed).choice(len(X), most, replace=False)
     return X[np.sort(rows)]
 
 

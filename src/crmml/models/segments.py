@@ -231,10 +231,9 @@ def _warn_of_more(there: int, kept: int, share: float, all_of_them: float) -> No
 
 def _medians(values: Floats, places: Ints, count: int, seed: int) -> Floats:
     """The median of each column in each segment; NaN where a segment (mostly the noise) has nobody."""
-    together = sample_of(np.column_stack([values, places]), MINI_BATCH_ROWS, seed)
-    labels = together[:, -1].astype(np.int64)
+    rows = sample_of(np.arange(len(values)), MINI_BATCH_ROWS, seed)
     medians = np.full((count, values.shape[1]), np.nan)
-    medians[np.unique(labels)] = medians_by(together[:, :-1], labels)
+    medians[np.unique(places[rows])] = medians_by(values[rows], places[rows])
     return medians
 
 
