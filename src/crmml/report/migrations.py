@@ -103,7 +103,7 @@ def _layout(migrations: Migrations, names: list[str]) -> tuple[list[dict[str, An
     if ABSENT in names:
         gone = counts[counts["to_segment"] == ABSENT].groupby("until")["customers"].sum()
         new = counts[counts["from_segment"] == ABSENT].groupby("as_of")["customers"].sum()
-        both = pd.concat([gone, new], axis=1).reindex(cutoffs).fillna(0.0)
+        both = pd.concat([gone, new], axis=1, sort=False).reindex(cutoffs).fillna(0.0)
         heights[ABSENT] = both.max(axis=1)  # in the middle some come and others go: the bar is for the more
     heights /= heights.drop(columns=[ABSENT], errors="ignore").sum(axis=1).max()
     bottoms = heights.cumsum(axis=1) - heights + _SPACE * np.arange(len(names))
