@@ -9,7 +9,7 @@ import pytest
 
 import crmml as cm
 from crmml.bundle.probe import make_probe
-from crmml.errors import BundleError
+from crmml.errors import BundleError, ConfigError, SchemaError
 from tests.recommend.blocks import text_of, two_blocks
 
 ROLES = cm.Roles(customer_id="user", timestamp="ts", item_id="sku")
@@ -58,3 +58,20 @@ def test_other_scores_of_known_customers_are_noticed(tmp_path: Path, monkeypatch
     assert "the model gives other scores than when it was saved: score of row 0" in text_of(
         BundleError, lambda: cm.Bundle.load(folder)
     )
+
+
+def test_attributes_of_items_that_are_numbers_are_written_as_text(tmp_path: Path) -> None:
+    """JSON has no numbers as keys: a bundle refuses them, and says what to do, which works."""
+    about: dict[Any, list[str]] = {item: ["a" if item < 6 else "b"] for item in (*range(12), 99)}
+    numbers = cm.ContentItems(about, factors=2).fit(two_blocks())
+    assert text_of(ConfigError, lambda: bundle_of(numbers)) == "the key 0 is no text. Use a text such as '0'."
+    texts = cm.ContentItems({str(item): listed for item, listed in about.items()}, factors=2).fit(two_blocks())
+    pd.testing.assert_frame_equal(texts.recommend([0, 9], k=12), numbers.recommend([0, 9], k=12), check_exact=True)
+    loaded = cm.Bundle.load(bundle_of(texts).save(tmp_path / "bundle")).model
+    pd.testing.assert_frame_equal(loaded.recommend([0, 9], k=12), numbers.recommend([0, 9], k=12), check_exact=True)
+    for wrong in ("01", "1.0", " 1", "+1", "-0"):
+        model = cm.ContentItems({wrong: ["a"]})
+        assert text_of(SchemaError, lambda model=model: model.fit(two_blocks())) == (  # type: ignore[misc]
+            f"ContentItems.fit: items of attributes look like {wrong!r}, those of the interactions like 0. "
+            "Use the same ids in both."
+        )

@@ -1,5 +1,6 @@
 """Items that nobody has taken yet: recommended by what they are."""
 
+import re
 from collections.abc import Collection, Mapping
 from typing import Any, Self
 
@@ -12,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from crmml.errors import ConfigError, SchemaError
 from crmml.recommend.factors import on_grid
-from crmml.recommend.ids import as_ids, is_text, look_up, shown
+from crmml.recommend.ids import Ids, as_ids, is_text, look_up, shown
 from crmml.recommend.matrix import Interactions, interactions_of
 from crmml.recommend.parameters import check_number
 from crmml.recommend.products import powers, taste
@@ -21,6 +22,8 @@ from crmml.recommend.spectral import SpectralFilter
 Attributes = Mapping[Any, Collection[Any]]
 # Up to so many attributes the equations are solved at once, above it by conjugate gradients.
 AT_ONCE = 5_000
+# A whole number as Python writes it: two texts never mean the same one.
+NUMBER = re.compile(r"0|-?[1-9][0-9]*")
 
 
 class ContentItems(SpectralFilter):
@@ -35,7 +38,8 @@ class ContentItems(SpectralFilter):
     their customers say. Items that nobody took are as much helped as an item of median popularity.
 
     attributes: item -> its attributes, such as {"sku-1": ["brand:a", "colour:red"]}; the items that are only here are
-    recommended too. None for none; then this is `SpectralFilter`. Out of a table with one row per item and attribute:
+    recommended too. Items that are whole numbers may be written as text, {"17": ["brand:a"]}, which a bundle needs.
+    None for none; then this is `SpectralFilter`. Out of a table with one row per item and attribute:
     `table.groupby("item_id")["attribute"].agg(list).to_dict()`.
     regularization: above 0; how much an attribute is held back. trust: at least 0; how many customers the attributes
     are worth. factors, popularity_exponent, random_state: see `SpectralFilter`.
@@ -125,7 +129,7 @@ def _with_items(matrix: Interactions, attributes: Attributes | None, where: str)
     """The interactions with a column for every item that has attributes."""
     if not attributes:
         return matrix
-    given = as_ids(list(attributes), f"{where}: attributes")
+    given = _item_ids(attributes, matrix, f"{where}: attributes")
     if is_text(given) != is_text(matrix.item_ids):
         raise SchemaError(
             f"{where}: items of attributes look like {shown(given, 0)}, those of the interactions like "
@@ -140,9 +144,17 @@ def _with_items(matrix: Interactions, attributes: Attributes | None, where: str)
     return Interactions(matrix.customer_ids, items, weights)
 
 
+def _item_ids(attributes: Attributes, matrix: Interactions, where: str) -> Ids:
+    """The items of the attributes, whole numbers too where they are written as text: JSON has no other keys."""
+    given = as_ids(list(attributes), where)
+    if is_text(given) and not is_text(matrix.item_ids) and all(NUMBER.fullmatch(item) for item in given):
+        return as_ids([int(item) for item in given], where)
+    return given
+
+
 def _attribute_matrix(matrix: Interactions, attributes: Attributes) -> csr_array:
     """Items by attributes, every row of length 1; equal attributes of an item count once."""
-    keys = as_ids(list(attributes), "attributes")
+    keys = _item_ids(attributes, matrix, "attributes")
     rows = look_up(matrix.item_ids, keys, "attributes")
     pairs = [
         (row, repr(attribute))
