@@ -62,9 +62,9 @@ def test_a_customer_stands_in_the_same_half_at_every_cutoff() -> None:
 
 def test_missing_values_infinities_and_what_was_never_seen_have_bins() -> None:
     reference = Reference.of(rows([0.0] * 60 + [float(i) for i in range(1, 41)]), np.zeros(100))
-    counted = reference.count("x", [np.nan, -1.0, -np.inf, 0.0, 1e9, np.inf])
+    counted = reference.count("x", [np.nan, -9.0, -np.inf, 0.0, 1e9, np.inf])
     assert counted[0] == 1  # missing
-    assert counted[1] == 2  # below the least value, which 60 % have
+    assert counted[1] == 2  # well below the least value, which 60 % have
     assert counted[2] == 1  # that value
     assert counted[-1] == 2
     assert counted.sum() == 6
@@ -83,7 +83,18 @@ def test_limits_are_nobodys_own_values() -> None:
     sizes = reference.counts[0].sum(axis=(0, 1))[1:]
     assert np.abs(sizes - 50).max() <= 3  # about a tenth in each: a limit moves by at most .5 of 900
     shared = Reference.of(rows([123456.789] * 100 + [1.0] * 100), np.zeros(200))
-    assert 123456.789 in shared.limits[0]  # but not what half of them have
+    # A tenth of the range around both: half way to the other would be too far to see it move.
+    assert shared.limits[0].tolist() == pytest.approx([1 - 12345.6, 12300, 136000], abs=1)
+
+
+def test_a_value_that_many_have_may_move_a_little() -> None:
+    """A capped score, or a sum in another order: the last digits of what a third of the rows have."""
+    values = [0.1, 0.5, 0.9] * 40
+    reference = Reference.of(rows([1.0] * 120), np.array(values))
+    moved = np.array(values) * (1 + 1e-9)
+    np.testing.assert_array_equal(reference.count("score", moved), reference.count("score", values))
+    np.testing.assert_array_equal(reference.count("score", values)[2:], [40, 40, 40, 0])
+    assert reference.count("score", np.array(values) + 0.4)[-1] == 40
 
 
 def test_columns_without_any_value() -> None:

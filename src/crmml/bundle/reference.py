@@ -1,7 +1,7 @@
 """`Reference`: how features, scores and labels were distributed at the training cutoffs, as counts in bins.
 
 It is what monitoring compares with. No row and no value of a customer is in it: the limits of the bins are quantiles,
-rounded to three digits unless many customers share the value, and the counts are of two halves of the customers, by a
+rounded to three digits, or lie between two values, and the counts are of two halves of the customers, by a
 hash of their id, at every cutoff (see `crmml.metrics.drift.natural_variation`).
 """
 
@@ -153,17 +153,31 @@ def _cells(index: pd.Index) -> Ints:
 
 def _limits(values: Floats) -> Floats:
     """Upper limits of at most ten bins with about as many values each; fewer where few values are many."""
-    known = values[~np.isnan(values)]
+    known = values[np.isfinite(values)]
     known = known[:: max(1, len(known) // _ROWS_FOR_LIMITS)]
     if not len(known):
         return np.zeros(1)
-    shares = np.arange(1, _BINS) / _BINS
-    found = np.unique(np.quantile(known, shares, method="inverted_cdf"))
-    rounded = [value if np.mean(known == value) >= _SHARED else float(f"{value:.3g}") for value in found]
-    if np.mean(known == known.min()) >= _SHARED:  # many have the least value: what is below it must be seen as well
-        rounded.append(np.nextafter(known.min(), -np.inf))
-    finite = np.unique(rounded)
-    return finite[np.isfinite(finite)] if np.isfinite(finite).any() else np.zeros(1)
+    found = np.unique(np.quantile(known, np.arange(1, _BINS) / _BINS, method="inverted_cdf"))
+    margin = float(0.1 * (found[-1] - found[0])) or 0.1 * max(abs(float(found[0])), 1.0)
+    distinct, sizes = np.unique(known, return_counts=True)
+    shared = sizes >= _SHARED * len(known)
+    limits = []
+    for place in np.searchsorted(distinct, found):
+        value, after = distinct[place], distinct[place + 1] if place + 1 < len(distinct) else np.inf
+        limits.append(_limit_above(value, min(after, value + 2 * margin)) if shared[place] else _rounded(value))
+    if shared[0]:  # what is well below a least value that many have must be seen as well
+        limits.append(float(distinct[0]) - margin)
+    return np.unique(limits)
+
+
+def _limit_above(value: float, after: float) -> float:
+    """A limit half way to the next value: a value that many have may move a little, and is still the same."""
+    middle = (value + after) / 2
+    return _rounded(middle) if value < _rounded(middle) < after else float(middle)
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.3g}")
 
 
 def _category_limits(categories: Sequence[str]) -> Floats:
