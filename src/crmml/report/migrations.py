@@ -122,9 +122,8 @@ def _layout(migrations: Migrations, names: list[str]) -> tuple[list[dict[str, An
             for end in names:
                 height = moved.get((start, end), 0.0)
                 if height:
-                    bands.append(
-                        {"x": x, "from_segment": start, "left": left[start], "right": right[end], "height": height}
-                    )
+                    way = {"x": x, "from_segment": start, "to_segment": end, "height": height}
+                    bands.append({**way, "left": left[start], "right": right[end]})
                     left[start] += height
                     right[end] += height
     return bands, bars
