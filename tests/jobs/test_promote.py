@@ -130,8 +130,8 @@ def decided(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
             act()
         from crmml.report.promotion import judge as real
 
-        sides = [table.assign(score=score, probability=score) for score in (0.5, table["y"])]
-        return real(*sides, "binary")
+        champion, challenger = (table.assign(score=score, probability=score) for score in (0.5, table["y"]))
+        return real(champion, challenger, "binary")
 
     monkeypatch.setattr(job, "judge", judge)
     monkeypatch.setattr(job, "_as_fitted", lambda *_: table)
