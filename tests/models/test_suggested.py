@@ -117,6 +117,20 @@ def test_intervals_hold_the_true_lift_as_often_as_they_say(binary: bool) -> None
     assert 345 <= held <= 391  # 360 are expected, 6 is the standard deviation; exact shares are on the safe side
 
 
+@pytest.mark.slow
+def test_all_intervals_together_hold_the_true_lifts_as_often_as_they_say() -> None:
+    everybody, _ = planted(20_000, seed=99)
+    risk = np.where((everybody["recency"] > 100) & (everybody["orders"] <= 2), 0.6, 0.1)
+    wrong = 0
+    for seed in range(200):
+        X, y = planted(1_000, seed=1_000 + seed)
+        model = SuggestedSegments(error_rate=0.1, random_state=seed).fit(X, y)
+        true = pd.Series(risk).groupby(model.segment(everybody)).mean().reindex(model.segments_) / risk.mean()
+        table = model.profile()
+        wrong += not ((table["lift_lo"] <= true) & (true <= table["lift_hi"])).all()
+    assert wrong <= int(binom.ppf(0.999, 200, 0.1))
+
+
 def test_a_split_of_yes_and_no_is_tested_exactly() -> None:
     y = np.repeat([1.0, 0.0], [8, 12])
     left = np.concatenate([np.arange(8) < 7, np.arange(12) < 3])  # 7 of the 8, and 3 of the 12
