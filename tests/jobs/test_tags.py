@@ -165,5 +165,5 @@ def test_what_cannot_be_is_refused_before_anything_is_built(log: cm.InteractionL
 def test_a_model_without_p_alive_is_refused(log: cm.InteractionLog) -> None:
     with pytest.raises(cm.ConfigError) as caught:
         cm.build_p_alive(log, cm.RFMSegmenter(), CUTOFFS[0])
-    expected = "build_p_alive: model is RFMSegmenter(), which has no P(alive). Use for example BGNBD()."
+    expected = "build_p_alive: model is RFMSegmenter(), which has no P(alive). Use for example MBGNBD()."
     assert str(caught.value) == expected

@@ -34,7 +34,7 @@ class SegmentDrift:
             Cliff's delta, -1 to 1: above 0 where values have grown), `psi` (of a column, the population stability
             index), `p_value` (NaN where there are too few customers to test), `alarm`.
         baseline: the cutoff that the others are compared with.
-        false_alarms: the chance of any alarm where nothing has drifted, at most.
+        false_alarms: the chance of any alarm where nothing has drifted.
 
     >>> import crmml as cm
     >>> log = cm.simulate_log(300, seed=1).log

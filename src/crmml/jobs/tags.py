@@ -112,7 +112,8 @@ def build_p_alive(
 
     Args:
         log: the interactions.
-        model: a buy-till-you-die model such as `BGNBD()`. Unfitted, it is fitted at every cutoff anew, on what that
+        model: a buy-till-you-die model such as `MBGNBD()` or `ParetoNBD()`; by `BGNBD()` everybody with one purchase is
+            alive, however long ago. Unfitted, it is fitted at every cutoff anew, on what that
             cutoff sees; fitted, it stays as it is, and cutoffs before its training know more than they should.
         as_of: the cutoffs.
         event_type: the purchases, one type or a list; all events by default.
@@ -126,13 +127,13 @@ def build_p_alive(
 
     >>> import crmml as cm
     >>> log = cm.simulate_log(300, seed=1).log
-    >>> alive = cm.build_p_alive(log, cm.BGNBD(), "2024-06-01", event_type="purchase")
+    >>> alive = cm.build_p_alive(log, cm.MBGNBD(), "2024-06-01", event_type="purchase")
     >>> stages = cm.build_lifecycle(log, cm.Lifecycle("20d", event_type="purchase"), "2024-06-01", p_alive=alive)
     >>> bool(stages["p_alive"].between(0, 1).all())
     True
     """
     if isinstance(model, type) or not hasattr(model, "p_alive"):
-        raise ConfigError(f"build_p_alive: model is {model!r}, which has no P(alive). Use for example BGNBD().")
+        raise ConfigError(f"build_p_alive: model is {model!r}, which has no P(alive). Use for example MBGNBD().")
     try:
         check_is_fitted(model)
         fitted = True
