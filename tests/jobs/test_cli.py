@@ -14,7 +14,7 @@ import crmml as cm
 from crmml.jobs import cli, commands
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
-COMMANDS = ("demo", "check", "prepare", "train", "backtest", "score", "tag", "show", "sql")
+COMMANDS = ("demo", "check", "prepare", "train", "backtest", "score", "monitor", "tag", "show", "sql")
 QUICK = """\
 log:
   InteractionLog:
@@ -276,7 +276,8 @@ NO_LOG = QUICK.partition("features:")[2]
         (
             "backtest",
             QUICK + "zzz: 1\n",
-            "job.yaml: no key 'zzz'. The keys are: log, clean, features, target, model, as_of.",
+            "job.yaml: no key 'zzz'. The keys are: log, clean, features, target, model, as_of, tags, lifecycle, "
+            "bundles, bundle.",
         ),
         (
             "backtest",

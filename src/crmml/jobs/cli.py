@@ -1,7 +1,8 @@
 """The command `crmml`: the jobs from a shell, with a configuration file in place of Python.
 
 A configuration is the call: its keys are the keyword arguments of the jobs, its values what one would write in
-Python. Exit codes: 0 done, 1 something in the input is wrong (one message on standard error), 2 wrong usage.
+Python. Exit codes: 0 done, 1 something in the input is wrong (one message on standard error), 2 wrong usage, and for
+`crmml monitor` 3: done, and there is an alarm.
 """
 
 import argparse
@@ -51,6 +52,15 @@ _COMMANDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "The log is a file with the columns of the training log, or the log of a configuration.",
         ("crmml score demo/bundles/churn demo/events.parquet --as-of 2024-12-01 --out demo/scores/churn",),
     ),
+    "monitor": (
+        "has the log changed since the training, and were earlier predictions right",
+        "Compares features, scores and customers with the training cutoffs, and predictions with what happened since. "
+        "Exit code 3 where there is an alarm. A configuration has the keys log, bundle and as_of.",
+        (
+            "crmml monitor demo/bundles/churn demo/events.parquet --as-of 2024-12-01",
+            "crmml monitor demo/bundles/churn demo/events.parquet --as-of 2024-12-01 --table demo/drift.csv",
+        ),
+    ),
     "tag": (
         "what every customer is called, by the rules of a configuration, into Parquet",
         "The first rule of a tag that matches wins. Prints how many have each tag, and which tags go together.",
@@ -81,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = vars(_parser().parse_args(argv))
     command, debug = arguments.pop("command"), arguments.pop("debug", False)
     try:
-        _function(command)(**arguments)
+        code = _function(command)(**arguments)
         sys.stdout.flush()
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -94,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"crmml: {_message(error)}", file=sys.stderr)
         return WRONG_INPUT
-    return DONE
+    return code if isinstance(code, int) else DONE
 
 
 def _message(error: Exception) -> str:
@@ -117,6 +127,7 @@ def _function(command: str) -> Callable[..., object]:
         "train": commands.train_config,
         "backtest": commands.backtest_config,
         "score": commands.score_log,
+        "monitor": commands.monitor_log,
         "tag": commands.tag,
         "show": commands.show,
         "sql": commands.sql,
@@ -135,7 +146,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_debug(parser, default=False)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     adders = (
-        _add_demo, _add_check, _add_prepare, _add_train, _add_backtest, _add_score, _add_tag, _add_show, _add_sql,
+        _add_demo, _add_check, _add_prepare, _add_train, _add_backtest, _add_score, _add_monitor, _add_tag, _add_show,
+        _add_sql,
     )  # fmt: skip
     for (name, (summary, more, examples)), add in zip(_COMMANDS.items(), adders, strict=True):
         command = commands.add_parser(
@@ -227,6 +239,16 @@ def _add_score(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="CONFIG|LOG", help="a YAML file, or a log: Parquet, CSV or a prepared folder")
     parser.add_argument("--as-of", metavar="TIME", required=True, help="the cutoff, such as 2024-10-01")
     parser.add_argument("--out", metavar="FOLDER", required=True, help="where the scores are written")
+    _add_store(parser)
+
+
+def _add_monitor(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("bundle", metavar="CONFIG|BUNDLE|URI", help="a YAML file; or a folder or URI, and then a log")
+    parser.add_argument("source", metavar="CONFIG|LOG", nargs="?", help="a YAML file, or a log, as for score")
+    parser.add_argument("--as-of", metavar="TIME", help="the cutoff, such as 2024-10-01 (default: configuration)")
+    parser.add_argument("--scores", metavar="FILE", help="earlier scores that crmml score wrote, to be measured")
+    parser.add_argument("--table", metavar="FILE", help="write all comparisons as CSV")
+    parser.add_argument("--picture", metavar="FILE", help="write what moved most as a picture (PNG, SVG or PDF)")
     _add_store(parser)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from crmml.bundle import Bundle
+from crmml.data.files import atomic_file, write_bytes
 from crmml.data.log import InteractionLog
 from crmml.data.prepared import is_prepared, open_prepared
 from crmml.data.roles import Constant, Roles
@@ -15,6 +16,7 @@ from crmml.features.interactions import ItemWeights
 from crmml.features.presets import as_feature_set
 from crmml.insight.tag_history import tag_report
 from crmml.jobs.backtest import backtest
+from crmml.jobs.monitor import monitor
 from crmml.jobs.score import score
 from crmml.jobs.tags import TAGS, build_tags
 from crmml.jobs.tracking import load_bundle, track
@@ -23,7 +25,7 @@ from crmml.spec import completed, from_data, read_config, to_data
 from crmml.yaml_text import write_yaml
 
 # The keyword arguments of the jobs; `clean` is a list of what InteractionLog.clean takes.
-KEYS = ("log", "clean", "features", "target", "model", "as_of", "tags", "lifecycle", "bundles")
+KEYS = ("log", "clean", "features", "target", "model", "as_of", "tags", "lifecycle", "bundles", "bundle")
 _YAML = (".yaml", ".yml")
 
 
@@ -89,14 +91,48 @@ def backtest_config(*, config: str, html: str | None) -> None:
 def score_log(*, bundle: str, source: str, as_of: str, out: str, tracking_uri: str | None) -> None:
     """`crmml score`."""
     loaded = load_bundle(bundle, tracking_uri=tracking_uri)
+    print(_lines([("written", score(loaded, _log_for(loaded, source, "score"), as_of, out))]))
+
+
+def monitor_log(
+    *,
+    bundle: str,
+    source: str | None,
+    as_of: str | None,
+    scores: str | None,
+    table: str | None,
+    picture: str | None,
+    tracking_uri: str | None,
+) -> int:
+    """`crmml monitor`; the exit code."""
+    if source is None:
+        config = _config(bundle, "monitor", needs=("log", "bundle"), takes=("as_of",))
+        source, bundle, as_of = bundle, config["bundle"], as_of or config.get("as_of")
+    if as_of is None:
+        raise ConfigError(f"{source}: as of when? Add --as-of 2024-10-01, or the key 'as_of' to a configuration.")
+    loaded = load_bundle(bundle, tracking_uri=tracking_uri)
+    report = monitor(loaded, _log_for(loaded, source, "monitor"), as_of, scores=scores)
+    print(report)
+    written = []
+    if table is not None:
+        write_bytes(table, report.table.to_csv(index=False).encode())
+        written.append(table)
+    if picture is not None:
+        with atomic_file(picture) as temporary:
+            report.figure().savefig(temporary, format=Path(picture).suffix.removeprefix(".") or "png")
+        written.append(picture)
+    if written:
+        print("\n" + _lines([("written", file) for file in written]))
+    return report.exit_code
+
+
+def _log_for(bundle: Bundle, source: str, command: str) -> InteractionLog:
+    """A log to score: that of a configuration, a prepared one, or a file with the columns of the training log."""
     if _is_config(source):
         # Without `clean`: the bundle cleans a log as it was cleaned in training.
-        log = _config(source, "score", needs=("log",))["log"]
-    elif is_prepared(source):
-        log = open_prepared(source)
-    else:
-        log = InteractionLog.from_roles(source, loaded.roles)
-    print(_lines([("written", score(loaded, log, as_of, out))]))
+        log: InteractionLog = _config(source, command, needs=("log",))["log"]
+        return log
+    return open_prepared(source) if is_prepared(source) else InteractionLog.from_roles(source, bundle.roles)
 
 
 def tag(*, config: str, as_of: str | None, out: str) -> None:
