@@ -117,6 +117,17 @@ def test_intervals_hold_the_true_lift_as_often_as_they_say(binary: bool) -> None
     assert 345 <= held <= 391  # 360 are expected, 6 is the standard deviation; exact shares are on the safe side
 
 
+def test_intervals_of_skewed_amounts_are_as_narrow_as_the_docstring_admits() -> None:
+    held = 0
+    rng = np.random.default_rng(0)
+    for _ in range(400):
+        inside = rng.random(300) < 0.15
+        y = rng.lognormal(0, 1.5, 300) * (rng.random(300) < np.where(inside, 0.6, 0.3))
+        _, low, high = lift_with_interval(y, inside, 0.99)
+        held += low <= 0.6 / (0.15 * 0.6 + 0.85 * 0.3) <= high
+    assert 0.94 <= held / 400 <= 0.985  # .964 of 1,000
+
+
 @pytest.mark.slow
 def test_all_intervals_together_hold_the_true_lifts_as_often_as_they_say() -> None:
     everybody, _ = planted(20_000, seed=99)

@@ -28,6 +28,10 @@ class SuggestedSegments(Segmenter):
 
     **What may be believed.** The chance that any of the divisions that were proven is none is at most `error_rate`;
     and all intervals together hold the true lifts but for a chance of `error_rate`, however the tree was cut back.
+    The tests are exact (of amounts of more than 20,000 customers, normal), and intervals of a yes or no on the safe side.
+    Those of amounts are approximate, and too narrow for few customers with very skewed amounts: where .99 was promised,
+    they held in .98 to .99 of the cases at 150 customers in a segment, in .96 at 45; in .93 to .98 where a few orders
+    are most of the sum (log-normal, sigma 2).
 
     The name of a segment is its rule, such as "recency <= 40 and count > 4". A missing value goes where it did
     when the tree was grown, and the rule says so; where none was missing then, to the larger side.
