@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 import pytest
 
 import crmml as cm
@@ -126,7 +125,8 @@ def test_the_command_ends_with_3_where_there_is_an_alarm(
     folder = churn.save(tmp_path / "bundle")
     for name, seed, drift, expected in (("calm", 100, None, 0), ("dear", 100, "prices", 3)):
         source = tmp_path / f"{name}.parquet"
-        pq.write_table(shop(seed, drift=drift).events(), source)
+        events = shop(seed, drift=drift).events().to_pandas()
+        events.assign(timestamp=events["timestamp"].dt.tz_localize("UTC")).to_parquet(source, index=False)
         table = tmp_path / f"{name}.csv"
         code = cli.main(["monitor", str(folder), str(source), "--as-of", "2024-12-20", "--table", str(table)])
         printed = capsys.readouterr()
