@@ -74,7 +74,7 @@ def lift_with_interval(y: Floats, inside: Bools, level: float) -> tuple[float, f
     wide for a segment that is most of the rows. Of amounts: Student's t on the logarithm of the ratio, with the
     variance of a ratio of two means of which one is part of the other (delta method); where nobody inside has any
     amount, with the variance of everybody. Too narrow for few and very skewed amounts: of 45 rows inside, log-normal
-    with sigma 1.5 and half of them 0, it held the truth in 96 % where 99 % was asked for; of 750, in 99 %. NaN where the
+    with sigma 1.5 and half of them 0, it held the truth in 96 % where 99 % was asked for; of 750, in 99 %. NaN if the
     mean of all is not above 0, or nobody is inside.
 
     >>> lift, low, high = lift_with_interval(np.repeat([1.0, 0, 1, 0], [30, 10, 20, 140]), np.arange(200) < 40, 0.95)

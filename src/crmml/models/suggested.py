@@ -28,7 +28,7 @@ class SuggestedSegments(Segmenter):
 
     **What may be believed.** The chance that any of the divisions that were proven is none is at most `error_rate`;
     and all intervals together hold the true lifts but for a chance of `error_rate`, however the tree was cut back.
-    The tests are exact (of amounts of more than 20,000 customers, normal), and intervals of a yes or no on the safe side.
+    The tests are exact (of amounts of more than 20,000 customers, normal), intervals of a yes or no on the safe side.
     Those of amounts are approximate, and too narrow for few customers with very skewed amounts: where .99 was promised,
     they held in .98 to .99 of the cases at 150 customers in a segment, in .96 at 45; in .93 to .98 where a few orders
     are most of the sum (log-normal, sigma 2).
