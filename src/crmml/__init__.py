@@ -80,6 +80,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "recommend.ease": ("EASE",),
     "recommend.spectral": ("SpectralFilter",),
     "recommend.neighbors": ("ItemKNN", "UserKNN"),
+    "recommend.on_spark": ("fit_on_spark",),
     "recommend.fallback": ("Fallback",),
     "recommend.next_best_offer": ("NextBestOffer",),
     "recommend.reliability": ("Reliability",),

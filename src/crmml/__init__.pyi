@@ -143,6 +143,7 @@ from crmml.recommend.margin import margin_tradeoff as margin_tradeoff, rank_by_m
 from crmml.recommend.matrix import Interactions as Interactions
 from crmml.recommend.neighbors import ItemKNN as ItemKNN, UserKNN as UserKNN
 from crmml.recommend.next_best_offer import NextBestOffer as NextBestOffer
+from crmml.recommend.on_spark import fit_on_spark as fit_on_spark
 from crmml.recommend.popularity import Popularity as Popularity
 from crmml.recommend.reliability import Reliability as Reliability
 from crmml.recommend.sequential import MarkovNext as MarkovNext, RepeatPurchase as RepeatPurchase
