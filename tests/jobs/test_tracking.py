@@ -186,12 +186,18 @@ try:
     model.predict(events)
 except cm.ConfigError as error:
     print(error)
+bundle = model._model_impl.bundle
+X = cm.build_features(log, bundle.features, {LATER!r}, population=bundle.target.population).reset_index()
+rows = model.predict(X[X.columns[::-1]])
+print(list(rows.columns), rows["p_churn"].tolist() == scores["p_churn"].tolist())
 """
     script = script.replace("model.unwrap_python_model()", "model._model_impl")
     output = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
     assert output.stdout.splitlines() == [
         "True",
-        "predict: as_of is missing. Use predict(events, params={'as_of': '2024-10-01'}).",
+        "predict: as_of is missing, and so is the feature 'recency'. Use predict(events, params={'as_of': "
+        "'2024-10-01'}), or give all 3 columns that its features make.",
+        "['p_churn'] True",
     ]
 
 

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from crmml import __version__
 from crmml.bundle import Bundle
+from crmml.bundle.scoring import table_scores
 from crmml.data.log import InteractionLog
 from crmml.errors import BundleError, ConfigError, MissingExtraError
+from crmml.features.interactions import ItemWeights
 from crmml.jobs.store import client_of, experiment_id, quiet_mlflow, store_of, typed
 from crmml.spec import load_yaml
 
@@ -198,17 +200,41 @@ def _refuse(uri: str, what: str) -> NoReturn:
 
 
 class _Scorer:
-    """What MLflow calls a model: `predict` scores raw events as of `params["as_of"]`."""
+    """What MLflow calls a model: `predict` scores raw events, or rows of features."""
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
 
     def predict(self, model_input: "pd.DataFrame", params: dict[str, Any] | None = None) -> "pd.DataFrame":
-        """The scores of the events in `model_input`, which has the columns of the training log."""
+        """The scores of the customers whose events these are, or of rows that are features already.
+
+        model_input: with `params["as_of"]`, events with the columns of the training log; the answer is the table of
+        `Bundle.score`. Without, the columns that the bundle's FeatureSet makes, in any order and among others; the
+        answer has one row for each, in the same order: the score columns alone. That is what a Spark UDF asks.
+        """
         as_of = (params or {}).get("as_of")
-        if not as_of:
-            raise ConfigError("predict: as_of is missing. Use predict(events, params={'as_of': '2024-10-01'}).")
-        return self.bundle.score(InteractionLog.from_roles(model_input, self.bundle.roles), as_of)
+        if as_of:
+            return self.bundle.score(InteractionLog.from_roles(model_input, self.bundle.roles), as_of)
+        return self._rows(model_input)
+
+    def _rows(self, rows: "pd.DataFrame") -> "pd.DataFrame":
+        import pandas as pd
+
+        features = self.bundle.features
+        if isinstance(features, ItemWeights):
+            raise ConfigError(
+                "predict: as_of is missing, and a recommender has no rows of features. "
+                "Use predict(events, params={'as_of': '2024-10-01'})."
+            )
+        missing = [name for name in features.names if name not in rows.columns]
+        if missing:
+            raise ConfigError(
+                f"predict: as_of is missing, and so is the feature {missing[0]!r}. Use predict(events, params="
+                f"{{'as_of': '2024-10-01'}}), or give all {len(features.names)} columns that its "
+                "features make."
+            )
+        scores = table_scores(self.bundle.model, self.bundle.target, rows[list(features.names)])
+        return pd.DataFrame(scores, index=rows.index)
 
 
 def _load_pyfunc(data_path: str) -> _Scorer:
