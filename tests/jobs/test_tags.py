@@ -10,6 +10,7 @@ from hypothesis import given
 
 import crmml as cm
 from crmml.features.datasets import build_features
+from crmml.jobs.cli import main
 from tests.features.oracle_rows import Row
 from tests.features.strategies import EPOCH, budget, log_of, stamp
 from tests.features.test_future_invariance import two_futures
@@ -167,3 +168,35 @@ def test_a_model_without_p_alive_is_refused(log: cm.InteractionLog) -> None:
         cm.build_p_alive(log, cm.RFMSegmenter(), CUTOFFS[0])
     expected = "build_p_alive: model is RFMSegmenter(), which has no P(alive). Use for example MBGNBD()."
     assert str(caught.value) == expected
+
+
+CONFIG = """\
+log:
+  InteractionLog: {source: events.parquet, customer_id: customer_id, timestamp: timestamp, event_type: event_type}
+features: [{Recency: {event_type: purchase}}]
+tags:
+  - Tag: {name: late, rules: [{TagRule: {value: "yes", where: {COLUMN: {Above: 90}}}}]}
+"""
+
+
+def test_the_command_tags_and_says_what_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    cm.simulate_log(50, seed=1).events.to_parquet("events.parquet", index=False)
+    Path("good.yaml").write_text(CONFIG.replace("COLUMN", "recency_purchase"))
+    Path("wrong.yaml").write_text(CONFIG.replace("COLUMN", "recency_purchse"))
+    assert main(["tag", "good.yaml", "--as-of", "2024-06-01", "--out", "tags"]) == 0
+    printed = capsys.readouterr().out
+    assert re.match(r"Tags of \d+ customers as of 2024-06-01; \d+ have none\n", printed)
+    assert printed.endswith("\n\nwritten         tags/tags.parquet\n")
+    assert pd.read_parquet("tags/tags.parquet").columns.tolist() == ["customer_id", "as_of", "late"]
+    assert main(["tag", "good.yaml", "--out", "tags"]) == 1
+    assert capsys.readouterr().err == (
+        "crmml: good.yaml: the key 'as_of' is missing. Add it, or use --as-of 2024-10-01.\n"
+    )
+    assert main(["tag", "wrong.yaml", "--as-of", "2024-06-01", "--out", "tags"]) == 1
+    assert capsys.readouterr().err == (
+        "crmml: Tag('late'): rule 1 ('yes') refers to 'recency_purchse', which is neither a column nor a tag. "
+        "Did you mean 'recency_purchase'? There is: 'recency_purchase', 'late'.\n"
+    )
