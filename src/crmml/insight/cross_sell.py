@@ -120,8 +120,8 @@ def cross_sell(
 
     Customers who buy in many categories buy more of everything, so that every pair has a lift above 1. A pair is proven
     where the rate is also higher than that of customers without A and B who have *as many categories*, other ones
-    instead of A: one hypergeometric draw for each number of them, and their sum is tested (one-sided), as for association
-    rules, and corrected for the number of pairs found (Benjamini and Hochberg).
+    instead of A: one hypergeometric draw for each number of them, and their sum is tested (one-sided), as for
+    association rules, and corrected for the number of pairs found (Benjamini and Hochberg).
 
     Args:
         log: the interactions.
