@@ -156,8 +156,8 @@ def build_lifecycle(
         rules: what the stages are.
         as_of: the cutoffs.
         p_alive: the probability that each customer is still one: `customer_id`, `as_of`, `p_alive`, as
-            `build_p_alive` makes it. Who has none there is judged by the rhythm. Also after a silence the rhythm says whether
-            somebody was lost and is won back.
+            `build_p_alive` makes it. Who has none there is judged by the rhythm. Also after a silence the rhythm says
+            whether somebody was lost and is won back.
 
     Returns:
         One row per cutoff and customer with a visit before it, sorted by customer and cutoff: `customer_id`, `as_of`,
