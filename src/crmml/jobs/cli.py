@@ -52,6 +52,22 @@ _COMMANDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "The log is a file with the columns of the training log, or the log of a configuration.",
         ("crmml score demo/bundles/churn demo/events.parquet --as-of 2024-12-01 --out demo/scores/churn",),
     ),
+    "register": (
+        "give a bundle a name, as the challenger of its champion",
+        "The first bundle of a name becomes its champion. Afterwards models:/NAME@champion can be scored with.",
+        ("crmml register demo/bundles/churn churn",),
+    ),
+    "promote": (
+        "make the challenger champion, where it is proven to be better",
+        "The configuration says `name`, `log` and `as_of`, the rolling cutoffs at which both are measured. "
+        "Exit code 3: it is not proven to be better, and the champion stays.",
+        ("crmml promote churn.yaml",),
+    ),
+    "rollback": (
+        "make the previous champion the champion again",
+        "One step: what is repeated in doubt is refused, and changes nothing.",
+        ("crmml rollback churn",),
+    ),
     "monitor": (
         "has the log changed since the training, and were earlier predictions right",
         "Compares features, scores and customers with the training cutoffs, and predictions with what happened since. "
@@ -128,6 +144,9 @@ def _function(command: str) -> Callable[..., object]:
         "backtest": commands.backtest_config,
         "score": commands.score_log,
         "monitor": commands.monitor_log,
+        "register": commands.register_bundle,
+        "promote": commands.promote_config,
+        "rollback": commands.rollback_name,
         "tag": commands.tag,
         "show": commands.show,
         "sql": commands.sql,
@@ -146,8 +165,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_debug(parser, default=False)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     adders = (
-        _add_demo, _add_check, _add_prepare, _add_train, _add_backtest, _add_score, _add_monitor, _add_tag, _add_show,
-        _add_sql,
+        _add_demo, _add_check, _add_prepare, _add_train, _add_backtest, _add_score, _add_register, _add_promote,
+        _add_rollback, _add_monitor, _add_tag, _add_show, _add_sql,
     )  # fmt: skip
     for (name, (summary, more, examples)), add in zip(_COMMANDS.items(), adders, strict=True):
         command = commands.add_parser(
@@ -249,6 +268,23 @@ def _add_monitor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scores", metavar="FILE", help="earlier scores that crmml score wrote, to be measured")
     parser.add_argument("--table", metavar="FILE", help="write all comparisons as CSV")
     parser.add_argument("--picture", metavar="FILE", help="write what moved most as a picture (PNG, SVG or PDF)")
+    _add_store(parser)
+
+
+def _add_register(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("bundle", metavar="BUNDLE|URI", help="a folder, or a URI such as models:/m-...")
+    parser.add_argument("name", metavar="NAME", help="of the registered model, such as churn")
+    parser.add_argument("--alias", help="challenger, or champion: without any comparison (default: see above)")
+    _add_store(parser)
+
+
+def _add_promote(parser: argparse.ArgumentParser) -> None:
+    _add_config(parser)
+    _add_store(parser)
+
+
+def _add_rollback(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="of the registered model, such as churn")
     _add_store(parser)
 
 

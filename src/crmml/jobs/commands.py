@@ -17,6 +17,8 @@ from crmml.features.presets import as_feature_set
 from crmml.insight.tag_history import tag_report
 from crmml.jobs.backtest import backtest
 from crmml.jobs.monitor import monitor
+from crmml.jobs.promote import promote
+from crmml.jobs.registry import register, rollback
 from crmml.jobs.score import score
 from crmml.jobs.tags import TAGS, build_tags
 from crmml.jobs.tracking import load_bundle, track
@@ -25,7 +27,12 @@ from crmml.spec import completed, from_data, read_config, to_data
 from crmml.yaml_text import write_yaml
 
 # The keyword arguments of the jobs; `clean` is a list of what InteractionLog.clean takes.
-KEYS = ("log", "clean", "features", "target", "model", "as_of", "tags", "lifecycle", "bundles", "bundle")
+KEYS = (
+    *("log", "clean", "features", "target", "model", "as_of", "tags", "lifecycle", "bundles", "bundle"),
+    *("name", "refit"),
+)
+# The exit code of a promotion that is refused: nothing went wrong, and the answer is no.
+NOT_PROVEN = 3
 _YAML = (".yaml", ".yml")
 
 
@@ -133,6 +140,25 @@ def _log_for(bundle: Bundle, source: str, command: str) -> InteractionLog:
         log: InteractionLog = _config(source, command, needs=("log",))["log"]
         return log
     return open_prepared(source) if is_prepared(source) else InteractionLog.from_roles(source, bundle.roles)
+
+
+def register_bundle(*, bundle: str, name: str, alias: str | None, tracking_uri: str | None) -> None:
+    """`crmml register`."""
+    print(_lines([("registered", register(bundle, name, alias=alias, tracking_uri=tracking_uri))]))
+
+
+def promote_config(*, config: str, tracking_uri: str | None) -> int:
+    """`crmml promote`: 3 where the champion stays."""
+    # Without `clean`: each bundle cleans the log as it was cleaned in its training.
+    built = _config(config, "promote", needs=("name", "log", "as_of"), takes=("refit",))
+    promotion = promote(**built, tracking_uri=tracking_uri)
+    print(promotion)
+    return 0 if promotion.moved else NOT_PROVEN
+
+
+def rollback_name(*, name: str, tracking_uri: str | None) -> None:
+    """`crmml rollback`."""
+    print(_lines([("champion", rollback(name, tracking_uri=tracking_uri))]))
 
 
 def tag(*, config: str, as_of: str | None, out: str) -> None:
