@@ -19,6 +19,7 @@ from crmml.bundle.scoring import table_scores
 from crmml.data.log import InteractionLog
 from crmml.errors import BundleError, ConfigError, MissingExtraError
 from crmml.features.interactions import ItemWeights
+from crmml.jobs.runs import PROCESS, close_abandoned, process_tag
 from crmml.jobs.store import client_of, experiment_id, quiet_mlflow, store_of, typed
 from crmml.spec import load_yaml
 
@@ -80,7 +81,9 @@ def track(
     store = store_of(tracking_uri)
     with quiet_mlflow("track()"), typed(f"track: {store}"):
         client = client_of(store)
-        run = client.create_run(experiment_id(client, store, experiment), run_name=_run_name(bundle)).info.run_id
+        close_abandoned(client)
+        known = experiment_id(client, store, experiment)
+        run = client.create_run(known, tags={PROCESS: process_tag()}, run_name=_run_name(bundle)).info.run_id
         with _ended(client, run):
             _log_numbers(client, run, bundle, report)
             if report is not None:
