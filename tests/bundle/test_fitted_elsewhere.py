@@ -31,3 +31,10 @@ def test_a_bundle_assigns_later_customers(model: Any, tmp_path: Path) -> None:
     assert scored["customer_id"].tolist() == X.index.get_level_values("customer_id").tolist()
     assert scored["segment"].tolist() == learned.segment(X).tolist()
     assert len(set(learned.segments_)) > 1
+
+
+def test_a_ranking_says_as_of_when() -> None:
+    _, model = fitted(cm.Lookalikes("nearest"))
+    ranking = model.ranking()
+    assert list(ranking.columns) == ["customer_id", "as_of", "rank", "score", "segment"]
+    assert ranking["as_of"].astype(str).unique().tolist() == [f"{CUTOFF} 00:00:00+00:00"]

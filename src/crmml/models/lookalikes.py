@@ -147,8 +147,8 @@ class Lookalikes(Segmenter):
         """The customers of `fit` that are no seeds, the most alike first, by models that had not seen them.
 
         Returns:
-            `customer_id` (from the index of `X`; row numbers of an array), `rank` (from 1), `score`, `segment` (the
-            band).
+            `customer_id` (from the index of `X`; row numbers of an array), `as_of` where the index has it, `rank` (from
+            1), `score`, `segment` (the band).
 
         Raises:
             sklearn.exceptions.NotFittedError: Before `fit`.
@@ -163,14 +163,11 @@ class Lookalikes(Segmenter):
         others = np.flatnonzero(~self._seeds)
         order = others[np.argsort(-self.scores_[others], kind="stable")]
         scores = self.scores_[order]
-        return pd.DataFrame(
-            {
-                "customer_id": [self._ids[row] for row in order],
-                "rank": np.arange(1, len(order) + 1),
-                "score": scores,
-                "segment": self.segments_[_bands(scores, self.thresholds_)],
-            }
-        )
+        ranking = self._ids.iloc[order].reset_index(drop=True)
+        ranking["rank"] = np.arange(1, len(order) + 1)
+        ranking["score"] = scores
+        ranking["segment"] = self.segments_[_bands(scores, self.thresholds_)]
+        return ranking
 
     def profile(self) -> pd.DataFrame:
         """What the bands hold, by scores of models that had not seen the customer.
@@ -274,12 +271,12 @@ def _seeds(where: str, y: Any, groups: Ints | None) -> tuple[Bools, int]:
     return seeds, min(counts)
 
 
-def _ids(X: Any, rows: int) -> Sequence[Any]:
+def _ids(X: Any, rows: int) -> pd.DataFrame:
+    """Who stands in each row: `customer_id`, and `as_of` where the index knows it."""
     if not isinstance(X, pd.DataFrame):
-        return range(rows)
-    index = X.index
-    ids: list[Any] = (index.get_level_values("customer_id") if "customer_id" in index.names else index).tolist()
-    return ids
+        return pd.DataFrame({"customer_id": np.arange(rows)})
+    known = {name: X.index.get_level_values(name) for name in ("customer_id", "as_of") if name in X.index.names}
+    return pd.DataFrame(known if "customer_id" in known else {"customer_id": X.index.tolist()} | known)
 
 
 def _bands(scores: Floats, thresholds: Floats) -> Ints:
