@@ -126,6 +126,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "jobs.registry": ("register", "rollback"),
     "jobs.tracking": ("load_bundle", "track"),
     "jobs.score": ("score",),
+    "jobs.verify": ("Verified", "verify"),
 }
 # Modules that are public under their own short name.
 _MODULES: dict[str, str] = {

@@ -121,6 +121,7 @@ from crmml.jobs.tags import build_p_alive as build_p_alive, build_tags as build_
 from crmml.jobs.tracking import load_bundle as load_bundle, track as track
 from crmml.jobs.train import train as train
 from crmml.jobs.tune import Tuning as Tuning, tune as tune
+from crmml.jobs.verify import Verified as Verified, verify as verify
 from crmml.models.btyd.beta_geometric import BGNBD as BGNBD, MBGNBD as MBGNBD
 from crmml.models.btyd.contractual import ShiftedBetaGeometric as ShiftedBetaGeometric
 from crmml.models.btyd.discrete import BetaGeometricBetaBinomial as BetaGeometricBetaBinomial

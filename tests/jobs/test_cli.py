@@ -15,7 +15,8 @@ from crmml.jobs import cli, commands
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 REGISTRY = ("register", "promote", "rollback")  # see test_cli_registry.py
-COMMANDS = ("demo", "check", "prepare", "train", "backtest", "score", *REGISTRY, "monitor", "tag", "show", "sql")
+CHECKS = ("verify", "monitor")  # see test_verify.py, test_monitor.py
+COMMANDS = ("demo", "check", "prepare", "train", "backtest", "score", *REGISTRY, *CHECKS, "tag", "show", "sql")
 QUICK = """\
 log:
   InteractionLog:

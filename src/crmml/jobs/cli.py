@@ -68,6 +68,11 @@ _COMMANDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "One step: what is repeated in doubt is refused, and changes nothing.",
         ("crmml rollback churn",),
     ),
+    "verify": (
+        "are the scores in a folder whole, and still what was written",
+        "Reads every byte again: digest, page checksums, rows, customers, and whether they belong to _SUCCESS.json.",
+        ("crmml verify demo/scores/churn",),
+    ),
     "monitor": (
         "has the log changed since the training, and were earlier predictions right",
         "Compares features, scores and customers with the training cutoffs, and predictions with what happened since. "
@@ -143,6 +148,7 @@ def _function(command: str) -> Callable[..., object]:
         "train": commands.train_config,
         "backtest": commands.backtest_config,
         "score": commands.score_log,
+        "verify": commands.verify_scores,
         "monitor": commands.monitor_log,
         "register": commands.register_bundle,
         "promote": commands.promote_config,
@@ -166,7 +172,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     adders = (
         _add_demo, _add_check, _add_prepare, _add_train, _add_backtest, _add_score, _add_register, _add_promote,
-        _add_rollback, _add_monitor, _add_tag, _add_show, _add_sql,
+        _add_rollback, _add_verify, _add_monitor, _add_tag, _add_show, _add_sql,
     )  # fmt: skip
     for (name, (summary, more, examples)), add in zip(_COMMANDS.items(), adders, strict=True):
         command = commands.add_parser(
@@ -259,6 +265,10 @@ def _add_score(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--as-of", metavar="TIME", required=True, help="the cutoff, such as 2024-10-01")
     parser.add_argument("--out", metavar="FOLDER", required=True, help="where the scores are written")
     _add_store(parser)
+
+
+def _add_verify(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", metavar="FOLDER", help="where crmml score wrote to")
 
 
 def _add_monitor(parser: argparse.ArgumentParser) -> None:

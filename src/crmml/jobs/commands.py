@@ -23,6 +23,7 @@ from crmml.jobs.score import score
 from crmml.jobs.tags import TAGS, build_tags
 from crmml.jobs.tracking import load_bundle, track
 from crmml.jobs.train import train
+from crmml.jobs.verify import verify
 from crmml.spec import completed, from_data, read_config, to_data
 from crmml.yaml_text import write_yaml
 
@@ -99,6 +100,14 @@ def score_log(*, bundle: str, source: str, as_of: str, out: str, tracking_uri: s
     """`crmml score`."""
     loaded = load_bundle(bundle, tracking_uri=tracking_uri)
     print(_lines([("written", score(loaded, _log_for(loaded, source, "score"), as_of, out))]))
+
+
+def verify_scores(*, folder: str) -> None:
+    """`crmml verify`."""
+    found = verify(folder)
+    cutoffs = ", ".join(spoken(cutoff) for cutoff in found.as_of)
+    pairs = [("verified", found.path), ("model_id", found.model_id), ("as of", cutoffs)]
+    print(_lines([*pairs, ("rows", f"{found.rows:,}"), ("customers", f"{found.customers:,}")]))
 
 
 def monitor_log(

@@ -102,7 +102,7 @@ def _publish(table: pd.DataFrame, folder: Path, metadata: dict[str, str]) -> Pat
         proof.unlink(missing_ok=True)
     left = {"not_eligible": table.attrs["not_eligible"]} if "not_eligible" in table.attrs else {}
     said = {**metadata, **{key: json.loads(metadata[key]) for key in ("as_of", "target")}}
-    report = {**said, **expected, **left, "sha256": _sha256(path)}
+    report = {**said, **expected, **left, "sha256": digest_of_file(path)}
     write_bytes(proof, (json.dumps(report, indent=1) + "\n").encode())
     return path
 
@@ -140,7 +140,8 @@ def _read_back(path: Path) -> pd.DataFrame:
     return keys
 
 
-def _sha256(path: Path) -> str:
+def digest_of_file(path: Path) -> str:
+    """The SHA-256 of all bytes of a file, as hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -1,0 +1,140 @@
+"""`verify`: are the scores in a folder whole, proven, and still what was written?"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from crmml.data.files import as_path
+from crmml.errors import ConfigError, DataError
+from crmml.jobs.score import KEYS, METADATA, SCORES, SUCCESS, digest_of_file
+
+_AGAIN = "Do not use these scores: run the scoring job again."
+# What `_SUCCESS.json` says -> the kind it must have.
+_SAID = {
+    "model_id": str,
+    "as_of": list,
+    "fingerprint": str,
+    "rows": int,
+    "customers": int,
+    "distinct": int,
+    "sha256": str,
+}
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What `verify` has proven of a folder of scores.
+
+    Attributes:
+        path: the file of the scores.
+        model_id, fingerprint: of the bundle, and of all that was scored with what.
+        as_of: the cutoffs.
+        rows, customers: how many there are, counted again.
+        bytes: size of the file.
+    """
+
+    path: Path
+    model_id: str
+    fingerprint: str
+    as_of: tuple[pd.Timestamp, ...]
+    rows: int
+    customers: int
+    bytes: int
+
+
+def verify(folder: str | Path) -> Verified:
+    """Read everything in a folder of `score` again, and compare it with what the job proved.
+
+    Every byte is compared with the digest in `_SUCCESS.json`, every page with its checksum, the number of rows,
+    customers and distinct keys with those counted when they were written, the metadata with the proof.
+
+    Args:
+        folder: what `score` was given as `out`.
+
+    Returns:
+        What was found, once all of it agrees.
+
+    Raises:
+        ConfigError: there is no such folder.
+        DataError: a file is missing or damaged, or they do not belong together; what to do about it.
+
+    >>> import tempfile, crmml as cm
+    >>> log = cm.simulate_log(200, seed=1).log
+    >>> bundle = cm.train(log, "rfm", None, cm.RFMSegmenter(), "2024-06-01")
+    >>> path = cm.score(bundle, log, "2024-09-01", out=tempfile.mkdtemp())
+    >>> found = cm.verify(path.parent)
+    >>> found.rows == found.customers == len(pd.read_parquet(path))
+    True
+    """
+    place = as_path(folder, "verify: folder")
+    if not place.is_dir():
+        raise ConfigError(f"verify: there is no folder {place}. Give the folder that score() wrote to.")
+    proof, path = _proof(place / SUCCESS), place / SCORES
+    if not path.is_file():
+        raise DataError(f"{path}: is missing, although {SUCCESS} is there. {_AGAIN}")
+    found = digest_of_file(path)
+    if found != proof["sha256"]:
+        raise DataError(
+            f"{path}: has been changed: its SHA-256 is {found[:12]}..., not {proof['sha256'][:12]}.... {_AGAIN}"
+        )
+    table, metadata = _read(path)
+    _compare(path, proof, table, metadata)
+    return Verified(
+        path=path,
+        model_id=proof["model_id"],
+        fingerprint=proof["fingerprint"],
+        as_of=tuple(pd.Timestamp(moment) for moment in proof["as_of"]),
+        rows=len(table),
+        customers=int(table["customer_id"].nunique()),
+        bytes=path.stat().st_size,
+    )
+
+
+def _proof(path: Path) -> dict[str, Any]:
+    """What the job said when it was done."""
+    if not path.is_file():
+        raise DataError(f"{path}: is missing: the job is not done, or it was killed. Wait for it, or run it again.")
+    try:
+        said = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read ({error}). {_AGAIN}") from None
+    wrong = [key for key, kind in _SAID.items() if not isinstance(said, dict) or not isinstance(said.get(key), kind)]
+    if wrong:
+        raise DataError(f"{path}: does not say {wrong[0]!r}. {_AGAIN}")
+    proven: dict[str, Any] = said
+    return proven
+
+
+def _read(path: Path) -> tuple[pd.DataFrame, dict[str, str]]:
+    """The keys and the metadata of a file all of whose pages were checked."""
+    try:
+        table = pq.read_table(path, page_checksum_verification=True)
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path}: cannot be read ({error}). {_AGAIN}") from error
+    raw = table.schema.metadata or {}
+    own = {key.decode().removeprefix(METADATA): raw[key].decode() for key in raw if key.startswith(METADATA.encode())}
+    return table.select([name for name in KEYS if name in table.column_names]).to_pandas(), own
+
+
+def _compare(path: Path, proof: dict[str, Any], table: pd.DataFrame, metadata: dict[str, str]) -> None:
+    counted = {
+        "rows": len(table),
+        "customers": int(table["customer_id"].nunique()),
+        "distinct": len(table.drop_duplicates()),
+        "model_id": metadata.get("model_id"),
+        "fingerprint": metadata.get("fingerprint"),
+        "as_of": json.loads(metadata.get("as_of", "null")),
+    }
+    for key, value in counted.items():
+        if value != proof[key]:
+            raise DataError(f"{path}: {key} is {value!r}, but {SUCCESS} says {proof[key]!r}. {_AGAIN}")
+    if counted["rows"] != counted["distinct"]:
+        raise DataError(
+            f"{path}: of {counted['rows']} rows only {counted['distinct']} are distinct, although {SUCCESS} is there. "
+            f"{_AGAIN}"
+        )
