@@ -1,5 +1,6 @@
 """Monitoring finds what was planted and names it, and leaves alone what is only chance or habit."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -98,7 +99,7 @@ def test_a_bundle_without_reference_and_wrong_arguments(trained: tuple[cm.Bundle
     old = cm.Bundle.load(OLD_FORMATS / "format_1" / "churn")
     lists = bundle("popularity")
     churn, calm = trained
-    calls = {
+    calls: dict[str, Callable[[], object]] = {
         f"monitor: the bundle {old.model_id} has no reference distributions: it was trained before crmml kept them. "
         "Train it anew with train().": lambda: cm.monitor(old, log(), "2024-12-01"),
         f"monitor: the bundle {lists.model_id} has no reference distributions: it recommends items, and has no table "

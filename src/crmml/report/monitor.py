@@ -1,7 +1,7 @@
 """`MonitorReport`: is what a bundle scores today still what it was trained on, and did it predict what happened?"""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -111,7 +111,7 @@ def _lines(rows: pd.DataFrame) -> list[str]:
     return [head, *(_line(row, width) for row in rows.to_dict("records"))]
 
 
-def _line(row: dict[str, object], width: int) -> str:
+def _line(row: dict[Any, Any], width: int) -> str:
     style = ",.0f" if row["kind"] == "population" else (".4g" if row["kind"] == "level" else ".1%")
     before, now = (format(row[name], style) for name in ("before", "now"))
     q = f"{row['q_value']:.3f}" if row["q_value"] == row["q_value"] else "-"  # NaN differs from itself
