@@ -83,7 +83,7 @@ def examples(capsys: pytest.CaptureFixture[str], command: str) -> list[str]:
 @pytest.mark.slow
 def test_every_example_in_the_help_runs(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     printed = {}
-    for command in [name for name in COMMANDS[1:] if name not in OPERATE]:  # the demo's own runs in test_demo.py
+    for command in [name for name in COMMANDS[1:] if name not in OPERATE[:3]]:  # they have tests of their own
         found = examples(capsys, command)
         assert found, f"crmml {command} --help shows no example"
         for example in found:
