@@ -36,6 +36,11 @@ class Verified:
         as_of: the cutoffs.
         rows, customers: how many there are, counted again.
         bytes: size of the file.
+
+    >>> at = pd.Timestamp("2024-09-01", tz="UTC")
+    >>> path = Path("scores.parquet")
+    >>> Verified(path, "0" * 12, "f" * 64, (at,), rows=20, customers=10, bytes=4096).customers
+    10
     """
 
     path: Path

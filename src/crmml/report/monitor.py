@@ -32,6 +32,12 @@ class MonitorReport:
         notes: what could not be looked at, and why.
         realised: earlier predictions against what happened, where a horizon has passed; otherwise None.
         false_alarms: the chance of any alarm where nothing has changed, at most.
+
+    >>> import crmml as cm
+    >>> log = cm.simulate_log(200, seed=1).log
+    >>> bundle = cm.train(log, "rfm", None, cm.RFMSegmenter(), cm.cutoffs("2024-01-01", "2024-07-01", every="60d"))
+    >>> cm.monitor(bundle, log, "2024-10-01").exit_code
+    0
     """
 
     table: pd.DataFrame
