@@ -111,8 +111,8 @@ def test_the_tradeoff_by_hand() -> None:
     assert table["recall_difference"].tolist() == [0.0, 0.0]
     assert table["margin_difference"].tolist() == [0.0, 1.0]
     # Differences -1, 4, 0: standard deviation sqrt(7), over sqrt(3).
-    assert table.loc[1.0, "margin_difference_hi"] == pytest.approx(1.0 + 1.96 * 7**0.5 / 3**0.5, abs=1e-4)
-    assert table.loc[1.0, "recall_difference_lo"] == pytest.approx(-1.96 * 2**0.5 / 2**0.5, abs=1e-4)
+    assert table["margin_difference_hi"].loc[1.0] == pytest.approx(1.0 + 1.96 * 7**0.5 / 3**0.5, abs=1e-4)
+    assert table["recall_difference_lo"].loc[1.0] == pytest.approx(-1.96 * 2**0.5 / 2**0.5, abs=1e-4)
 
 
 def test_the_interval_of_the_tradeoff_holds_the_truth() -> None:
