@@ -42,9 +42,10 @@ def test_items_as_written(rows: list[Any], activity: float, power: float, says: 
 
 
 @settings(max_examples=50)
-@given(ROWS, st.floats(0, 1), st.floats(0.5, 2), st.floats(0, 1))
-def test_customers_as_written(rows: list[Any], popularity: float, power: float, activity: float) -> None:
-    model = UserKNN(popularity_exponent=popularity, power=power, activity_exponent=activity).fit(table(rows))
+@given(ROWS, st.floats(0, 1), st.floats(0.5, 2), st.floats(0, 1), st.floats(0, 1))
+def test_customers_as_written(rows: list[Any], popularity: float, power: float, activity: float, helped: float) -> None:
+    names = {"popularity_exponent": popularity, "power": power, "activity_exponent": activity, "to_exponent": helped}
+    model = UserKNN(**names).fit(table(rows))
     r = model.matrix_.weights.toarray() / model.matrix_.weights.toarray().max()
     du, di = r.sum(axis=1), r.sum(axis=0)
     expected = np.zeros_like(r)
@@ -52,6 +53,7 @@ def test_customers_as_written(rows: list[Any], popularity: float, power: float, 
         both = sum(r[u, i] * r[v, i] * di[i] ** -popularity for i in range(len(di)) if di[i] > 0)
         if u != v and both > 0:
             expected[u] += both**power * du[v] ** -activity * r[v]
+    expected *= np.where(di > 0, di, 1) ** -helped
     np.testing.assert_allclose(scores(model), expected, rtol=1e-5)
 
 

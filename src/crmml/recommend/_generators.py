@@ -18,7 +18,7 @@ GRIDS: Mapping[str, Mapping[str, Sequence[float]]] = {
         "activity_exponent": (1.0, 1.2),
         "power": (0.8, 0.95),
     },
-    "UserKNN": {"activity_exponent": (0.6, 1.0), "power": (1.0, 2.0)},
+    "UserKNN": {"to_exponent": (0.0, 0.3), "activity_exponent": (0.6, 1.0), "power": (1.0, 2.0)},
 }
 FACTORS, ALPHA = 256, 50.0  # of ALS; alpha is what an interaction of the mean weight gets
 

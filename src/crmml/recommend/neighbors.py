@@ -92,13 +92,15 @@ class UserKNN(Recommender):
 
         (sum over items i of r_ui r_vi d_i^-popularity_exponent)^power  d_v^-activity_exponent
 
-    and an item's score is the sum of its weights with the `neighbors` customers v for whom this is largest.
+    and an item's score is the sum of its weights with the `neighbors` customers v for whom this is largest, times
+    d_i^-to_exponent.
     Nothing is learned in `fit`: neighbours are looked for when recommendations are asked for, so that memory
     does not grow with the number of customers.
 
     neighbors: how many customers are listened to. popularity_exponent: at least 0; the larger, the less it says
     that two took the same popular item. power: above 0; above 1, the nearest count for more.
-    activity_exponent: at least 0; the larger, the less a customer counts who takes everything.
+    activity_exponent: at least 0; the larger, the less a customer counts who takes everything. to_exponent: at
+    least 0; the larger, the rarer the items recommended.
 
     Raises as `Recommender`, and `ConfigError` for a parameter out of its range.
     Source: Resnick et al. (1994), GroupLens, CSCW; Aiolli (2013), Efficient top-N recommendation for very
@@ -118,17 +120,20 @@ class UserKNN(Recommender):
         popularity_exponent: float = 0.6,
         power: float = 1.5,
         activity_exponent: float = 0.8,
+        to_exponent: float = 0.15,
     ) -> None:
         self.neighbors = neighbors
         self.popularity_exponent = popularity_exponent
         self.power = power
         self.activity_exponent = activity_exponent
+        self.to_exponent = to_exponent
 
     def _check_parameters(self, where: str) -> None:
         checked_count(where, "neighbors", self.neighbors)
         check_number(where, "popularity_exponent", self.popularity_exponent, such_as=0.6)
         check_number(where, "power", self.power, such_as=1.5, above=True)
         check_number(where, "activity_exponent", self.activity_exponent, such_as=0.8)
+        check_number(where, "to_exponent", self.to_exponent, such_as=0.15)
 
     def _learn(self, matrix: Interactions) -> None:
         self.__dict__.pop("_tables", None)
@@ -137,22 +142,24 @@ class UserKNN(Recommender):
         """Nothing to learn: scores are made from what the customers took."""
 
     def _scores(self, customers: NDArray[np.int64]) -> NDArray[np.float32]:
-        took, weighed, by_item, counts = self._prepared()
+        helped, weighed, by_item, counts = self._prepared()
         parts = []
         for first, both in blocks(csr_array(weighed[customers]), by_item):
             oneself = np.repeat(customers[first : first + both.shape[0]], np.diff(both.indptr))
             both.data **= self.power
             near = strongest(where_true(scaled(both, columns=counts), both.indices != oneself), self.neighbors)
             near.data = near.data.astype(np.float32)
-            parts.append(np.asarray((near @ took).toarray()))
-        return np.concatenate(parts) if parts else np.empty((0, took.shape[1]), dtype=np.float32)
+            parts.append(np.asarray((near @ helped).toarray()))
+        return np.concatenate(parts) if parts else np.empty((0, helped.shape[1]), dtype=np.float32)
 
     def _prepared(self) -> tuple[csr_array, csr_array, csr_array, NDArray[np.float64]]:
-        """R in single precision, R with popular items weighed down, its transpose, and d_v^-activity_exponent."""
+        """What is recommended (R D_i^-to_exponent), compared (R D_i^-popularity_exponent, R'), and d_v's weights."""
         if getattr(self, "_tables", (None,))[0] is not self.matrix_:
             took = taste(self.matrix_.weights)
-            weighed = scaled(took, columns=powers(took.sum(axis=0), -self.popularity_exponent))
+            popularity = took.sum(axis=0)
+            weighed = scaled(took, columns=powers(popularity, -self.popularity_exponent))
+            helped = scaled(took, columns=powers(popularity, -self.to_exponent)).astype(np.float32)
             counts = powers(took.sum(axis=1), -self.activity_exponent)
-            tables = (csr_array(took.astype(np.float32)), weighed, took.T.tocsr(), counts)
+            tables = (csr_array(helped), weighed, took.T.tocsr(), counts)
             self._tables = (self.matrix_, tables)
         return self._tables[1]
