@@ -87,7 +87,8 @@ def measured(train: pd.DataFrame, seen: pd.DataFrame, found: pd.DataFrame) -> No
     interactions = cm.Interactions.from_frame(train, weight="weight")
     bought = seen[["customer_id", "item_id"]].drop_duplicates().assign(bought=True)
     asked = found["customer_id"].unique()
-    models: dict[str, Recommender] = {"Popularity": cm.Popularity(), "ItemKNN": cm.ItemKNN(), "UserKNN": cm.UserKNN(to_exponent=0.0)}
+    users = cm.UserKNN(to_exponent=0.0)
+    models: dict[str, Recommender] = {"Popularity": cm.Popularity(), "ItemKNN": cm.ItemKNN(), "UserKNN": users}
     for name, model in models.items():
         lists = model.fit(interactions).recommend(asked, k=60, exclude_seen=False)
         lists = lists.merge(bought, on=["customer_id", "item_id"], how="left")
