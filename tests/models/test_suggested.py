@@ -184,7 +184,7 @@ def unseen_missing_goes_to_the_larger_side(module: ModuleType) -> None:
 
 
 def test_known_against_missing_is_a_rule_of_its_own() -> None:
-    x = np.where(np.arange(400) < 200, np.nan, 5.0)
+    x = np.where(np.arange(400) < 200, np.nan, 5.0 + np.arange(400) % 2)
     tree = grow(x[:, None], np.isnan(x).astype(float), depth=1, least=10, seed=0)
     assert [tree.rule(leaf, ["recency"]) for leaf in tree.leaves] == ["recency is known", "recency is missing"]
     assert tree.apply(np.array([[1e9], [np.nan]])).tolist() == [1, 2]

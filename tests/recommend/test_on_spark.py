@@ -11,6 +11,8 @@ import crmml as cm
 from crmml.errors import ConfigError
 from tests.recommend.blocks import each_missing_first, text_of, two_blocks
 
+pytest.importorskip("pyspark", reason="pyspark is not installed: pip install 'crmml[spark]'")
+
 MODEL = cm.ALS(factors=4, regularization=0.05, iterations=6, alpha=20.0, frequency_exponent=1.0)
 
 
