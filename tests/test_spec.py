@@ -135,14 +135,11 @@ definitions = {
     ),
     "Assumption": made("Assumption", {"value": st.floats(0.001, 9)}, source=words)
     | made("Assumption", {"value": st.floats(1, 2), "low": st.floats(0.1, 1), "high": st.integers(2, 9)}),
-    "Coupon": made(
-        "Coupon", {"name": words, "discount": st.floats(0, 9)}, cost=st.floats(0, 9), uplift=st.floats(0, 9)
-    ),
+    "Coupon": made("Coupon", {"name": words, "discount": st.floats(0, 9)}, cost=st.floats(0, 9)),
     **strategies_tags.definitions,
 }
 segmenters = ("BehaviourSegmenter", "Lookalikes", "RFMSegmenter", "SuggestedSegments", "ValueTiers")
-wrappers = ("Fallback", "NextBestOffer")
-learners = ("ChurnClassifier", "LifetimeValueRegressor", *segmenters, *RECOMMENDERS, *wrappers)
+learners = ("ChurnClassifier", "LifetimeValueRegressor", *segmenters, *RECOMMENDERS, "Fallback", "NextBestOffer")
 lifetimes = ("BGNBD", "MBGNBD", "ParetoNBD", "GammaGamma", "ShiftedBetaGeometric", "BetaGeometricBetaBinomial")
 estimators = [name for name in (*learners, *lifetimes) if name in cm._HOME_OF]
 plain = st.recursive(
