@@ -1,5 +1,6 @@
 """Suggested segments: planted rules are found, chance is not, and the figures hold what they promise."""
 
+from decimal import Decimal
 from types import ModuleType
 from typing import Any
 
@@ -242,7 +243,8 @@ def test_a_threshold_divides_as_the_values_do(low: float, step: float) -> None:
     if high > low:
         found = between(low, high)
         assert low <= found < high
-        assert len(f"{found:.15g}") <= max(len(f"{low:.17g}"), 3)
+        digits, of_low = (len(Decimal(repr(value)).normalize().as_tuple().digits) for value in (found, low))
+        assert digits <= of_low
 
 
 def test_adding_rows_changes_nobody_elses_segment() -> None:

@@ -174,7 +174,8 @@ def between(low: float, high: float) -> float:
         if not -300 < digits < 300:  # beyond, powers of ten are no floats
             break
         step = 10.0**-digits
-        candidate = round(math.ceil(low / step) * step, max(digits, 0))
+        steps = low / step  # a hair less below, since -8.3083 / .0001 comes out a hair above -83083
+        candidate = round(math.ceil(steps - 4e-16 * abs(steps)) * step, max(digits, 0))
         if low <= candidate < high:
             return candidate
     return low
