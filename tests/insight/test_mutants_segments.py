@@ -158,7 +158,7 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, Check]] = {
         missing_texts_are_none_of_them,
     ),
     "a missing number is 0": (
-        conditions, "(column.numbers(self) <= self.value) & ~column.missing", "(column.numbers(self) <= self.value)",
+        conditions, "(column.numbers(self), self.value) & ~column.missing", "(column.numbers(self), self.value)",
         missing_whole_numbers_are_not_zero,
     ),
     "the day of the cutoff counts": (

@@ -1,9 +1,10 @@
 """Conditions on one column of a table: small frozen values, which are compared and never run."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from operator import ge, gt, le, lt
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from crmml.spec import Definition
 Bools = NDArray[np.bool_]
 # What a column holds whose values are all missing: it can be compared with anything, and meets nothing.
 NOTHING = "nothing"
+_COMPARED: Mapping[str, Callable[[Any, Any], Any]] = {">=": ge, ">": gt, "<=": le, "<": lt}
 
 
 class Column:
@@ -98,13 +100,22 @@ class Condition(Definition, ABC):
 
 @dataclass(frozen=True, repr=False)
 class _Bound(Condition):
-    """One bound that a number is compared with."""
+    """One bound that a number is compared with, as `sign` says."""
 
+    sign: ClassVar[str]
     value: float
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_number(type(self).__name__, "value", self.value, example=f"{type(self).__name__}(1)")
+
+    def holds(self, column: Column) -> Bools:
+        """Where the number and `value` compare so."""
+        return np.asarray(_COMPARED[self.sign](column.numbers(self), self.value) & ~column.missing)
+
+    def words(self, column: str) -> str:
+        """The condition in words."""
+        return f"{column} {self.sign} {self.value}"
 
 
 @dataclass(frozen=True, repr=False)
@@ -118,13 +129,7 @@ class AtLeast(_Bound):
     >>> rule = cm.TagRule("big spender", where={"sum_amount_365d": cm.AtLeast(500)})
     """
 
-    def holds(self, column: Column) -> Bools:
-        """Where the number is `value` or more."""
-        return np.asarray((column.numbers(self) >= self.value) & ~column.missing)
-
-    def words(self, column: str) -> str:
-        """The condition in words."""
-        return f"{column} >= {self.value}"
+    sign = ">="
 
 
 @dataclass(frozen=True, repr=False)
@@ -138,13 +143,7 @@ class Above(_Bound):
     >>> rule = cm.TagRule("buyer", where={"sum_amount": cm.Above(0)})
     """
 
-    def holds(self, column: Column) -> Bools:
-        """Where the number is greater than `value`."""
-        return np.asarray((column.numbers(self) > self.value) & ~column.missing)
-
-    def words(self, column: str) -> str:
-        """The condition in words."""
-        return f"{column} > {self.value}"
+    sign = ">"
 
 
 @dataclass(frozen=True, repr=False)
@@ -158,13 +157,7 @@ class AtMost(_Bound):
     >>> rule = cm.TagRule("recent", where={"recency_purchase": cm.AtMost(30)})
     """
 
-    def holds(self, column: Column) -> Bools:
-        """Where the number is `value` or less."""
-        return np.asarray((column.numbers(self) <= self.value) & ~column.missing)
-
-    def words(self, column: str) -> str:
-        """The condition in words."""
-        return f"{column} <= {self.value}"
+    sign = "<="
 
 
 @dataclass(frozen=True, repr=False)
@@ -178,13 +171,7 @@ class Below(_Bound):
     >>> rule = cm.TagRule("at risk", where={"p_alive": cm.Below(0.5)})
     """
 
-    def holds(self, column: Column) -> Bools:
-        """Where the number is less than `value`."""
-        return np.asarray((column.numbers(self) < self.value) & ~column.missing)
-
-    def words(self, column: str) -> str:
-        """The condition in words."""
-        return f"{column} < {self.value}"
+    sign = "<"
 
 
 @dataclass(frozen=True, repr=False)
