@@ -49,10 +49,16 @@ class Recency(NamedTuple):
         if not repeats:
             return seen
         weights = matrix.weights
-        cells = np.repeat(np.arange(weights.shape[0]), np.diff(weights.indptr)) * weights.shape[1] + weights.indices
-        asked = who * weights.shape[1] + item
-        at = np.minimum(np.searchsorted(cells, asked), max(len(cells) - 1, 0))
-        there = cells[at] == asked
+        # Of these customers' cells alone: there may be thousands, of millions.
+        customers, row = np.unique(who, return_inverse=True)
+        stored = np.diff(weights.indptr)[customers]
+        first = np.repeat(weights.indptr[customers] - np.cumsum(stored) + stored, stored)
+        place = first + np.arange(stored.sum())
+        cells = np.repeat(np.arange(len(customers)), stored) * weights.shape[1] + weights.indices[place]
+        asked = row * weights.shape[1] + item
+        found = np.searchsorted(cells, asked)
+        there = np.append(cells, -1)[found] == asked  # behind the last cell there is none
+        at = np.append(place, 0)[found]
         return [*seen, np.where(there, weights.data[at], 0.0), np.where(there, self.pair[at], np.nan)]
 
 

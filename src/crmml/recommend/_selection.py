@@ -59,18 +59,18 @@ class Plan(NamedTuple):
 
 
 class Ground(NamedTuple):
-    """What the choice is made on: the hold-out, how long lists are, how many threads there are, and what is wanted."""
+    """What the choice is made on: the hold-out, what is seen of what stays known, how long lists are, and threads."""
 
     held: HoldOut
+    seen: Seen
     size: int
     k: int
     n_jobs: int
-    repeats: bool
 
     def judged(self, generators: Mapping[str, Recommender], customers: NDArray[np.int64], size: int) -> Judged:
         """The candidates of these customers, and which of them were held out."""
-        known, new = self.held.known, not self.repeats
-        found = candidates(generators, known, customers, size, exclude_seen=new, n_jobs=self.n_jobs)
+        new = not self.seen.repeats
+        found = candidates(generators, self.seen.matrix, customers, size, exclude_seen=new, n_jobs=self.n_jobs)
         wanted = self.held.wanted[customers]
         cell = np.repeat(np.arange(len(customers)), np.diff(wanted.indptr)) * wanted.shape[1] + wanted.indices
         hit = np.isin(found.row * wanted.shape[1] + found.item, cell)
@@ -78,9 +78,7 @@ class Ground(NamedTuple):
 
     def table(self, judged: Judged, customers: NDArray[np.int64]) -> NDArray[np.float32]:
         """What the ranker sees of these candidates."""
-        known = self.held.known
-        seen = Seen(known, recency_of(known), self.repeats)
-        return columns(judged.candidates, seen, customers, self.size)
+        return columns(judged.candidates, self.seen, customers, self.size)
 
 
 def select(
@@ -103,7 +101,8 @@ def select(
     customers = random.permutation(customers)
     if len(customers) < LEAST:
         return Selection(generators, set_here, np.ones(len(generators)), None, EQUAL, table_of([]))
-    ground = Ground(held, plan.size, plan.k, plan.n_jobs, plan.repeats)
+    seen = Seen(held.known, recency_of(held.known), plan.repeats)
+    ground = Ground(held, seen, plan.size, plan.k, plan.n_jobs)
     few, alone = np.sort(customers[:TUNED_ON]), ground._replace(n_jobs=1)
     grid_of = {name: grids.get(type(one).__name__, {}) for name, one in generators.items()}
     found = mapped(lambda name: tuned(generators[name], grid_of[name], alone, few), generators, plan.n_jobs)
