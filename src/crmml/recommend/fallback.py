@@ -5,25 +5,23 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, clone
 
-from crmml.errors import ConfigError, SchemaError
+from crmml.errors import SchemaError
 from crmml.metrics.arrays import checked_count
 from crmml.recommend._excluded import lists_without
-from crmml.recommend.base import Recommender, RecommenderNotFittedError, offered_items
+from crmml.recommend.base import Recommender, offered_items
 from crmml.recommend.ids import Ids, as_ids, look_up, to_array
 from crmml.recommend.matrix import Interactions, checked_array, damaged
 from crmml.recommend.parameters import check_number
-from crmml.recommend.popularity import Popularity
 from crmml.recommend.top import ranks
+from crmml.recommend.wrapper import Wrapper
 
 Floats = NDArray[np.float64]
 
-MODEL = "model."
 OWN = ("segment_customers", "segment_codes", "segment_names")
 
 
-class Fallback(BaseEstimator):  # type: ignore[misc]
+class Fallback(Wrapper):
     """Any recommender, with lists of full length for everybody: also for strangers, and where it runs out of items.
 
     Whom the model knows gets its list; where that is shorter than k (items sold out, everything seen, few candidates),
@@ -50,22 +48,11 @@ class Fallback(BaseEstimator):  # type: ignore[misc]
     1         zoe     tea     1  0.500  popular
     """
 
-    model_: Recommender
     segments_: "pd.Series[Any]"
 
     def __init__(self, model: Recommender | None = None, *, trust: float = 50.0) -> None:
         self.model = model
         self.trust = trust
-
-    @property
-    def reads_order(self) -> bool:
-        """Whether the model learns from the order of events."""
-        return bool(self._unfitted().reads_order)
-
-    @property
-    def matrix_(self) -> Interactions:
-        """What the model was fitted on."""
-        return self._fitted("matrix_").matrix_
 
     def fit(self, interactions: Interactions | pd.DataFrame, segments: pd.DataFrame | None = None) -> Self:
         """Fit the model, and know the segments.
@@ -74,8 +61,7 @@ class Fallback(BaseEstimator):  # type: ignore[misc]
         so that it is known what a segment takes, and of others. Raises as `Recommender.fit`.
         """
         where = "Fallback.fit"
-        if self.model is not None and not isinstance(self.model, Recommender):
-            raise ConfigError(f"{where}: model is {self.model!r}. Use a recommender, such as ItemKNN().")
+        self._check_model(where)
         check_number(where, "trust", self.trust, such_as=50.0)
         model = self._unfitted().fit(interactions)
         self.segments_ = _segments(segments, model.matrix_, where)
@@ -123,13 +109,9 @@ class Fallback(BaseEstimator):  # type: ignore[misc]
         rank = ranks(np.sort(place))
         return table.assign(rank=rank)[rank <= k].reset_index(drop=True)
 
-    def similar_items(self, item_ids: Any, k: int = 10) -> pd.DataFrame:
-        """As the model's own."""
-        return self._fitted("similar_items").similar_items(item_ids, k)
-
     def get_state(self) -> dict[str, Any]:
         """What was learned, as arrays (and texts) of the model and of the segments."""
-        state = {f"{MODEL}{name}": value for name, value in self._fitted("get_state").get_state().items()}
+        state = self._model_state()
         codes, names = pd.factorize(self.segments_, sort=True)
         own = (to_array(pd.Index(self.segments_.index)), codes.astype(np.int64), np.array(list(names), dtype=np.str_))
         return {**state, **dict(zip(OWN, own, strict=True))}
@@ -137,7 +119,7 @@ class Fallback(BaseEstimator):  # type: ignore[misc]
     def set_state(self, state: dict[str, Any]) -> Self:
         """The reverse. Raises `BundleError` where `get_state` cannot have written this state."""
         where = "Fallback.set_state"
-        own = {name: value for name, value in state.items() if not name.startswith(MODEL)}
+        of_model, own = self._divided(state)
         if set(own) != set(OWN):
             raise damaged(f"{where}: the state has {', '.join(sorted(own)) or 'no segments'}")
         customers, codes, names = (own[name] for name in OWN)
@@ -147,7 +129,7 @@ class Fallback(BaseEstimator):  # type: ignore[misc]
         if len(codes) and not ((codes >= 0) & (codes < len(names))).all():
             raise damaged(f"{where}: segment_codes are not numbers below {len(names)}")
         model = self._unfitted()
-        model.set_state({name.removeprefix(MODEL): value for name, value in state.items() if name not in own})
+        model.set_state(of_model)
         self.segments_ = pd.Series(names[codes] if len(codes) else [], index=pd.Index(customers), dtype=object)
         self.model_ = model
         return self
@@ -187,14 +169,6 @@ class Fallback(BaseEstimator):  # type: ignore[misc]
         own: Floats = np.asarray(matrix.weights[rows[rows >= 0]].sum(axis=0), dtype=np.float64).ravel()
         weight = float(own.sum()) + float(self.trust)
         return (own + float(self.trust) * overall) / weight if weight > 0 else overall
-
-    def _unfitted(self) -> Recommender:
-        return Popularity() if self.model is None else clone(self.model)
-
-    def _fitted(self, verb: str) -> Recommender:
-        if not hasattr(self, "model_"):
-            raise RecommenderNotFittedError(f"Fallback.{verb}: not fitted yet. Call fit(interactions) first.")
-        return self.model_
 
 
 def _segments(table: Any, matrix: Interactions, where: str) -> "pd.Series[Any]":

@@ -5,7 +5,6 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, clone
 
 from crmml.errors import ConfigError, DataError, SchemaError, did_you_mean
 from crmml.metrics.arrays import checked_count
@@ -13,12 +12,11 @@ from crmml.recommend._purchase import ARRAYS, LEVELS, METHODS, PurchaseMap, fit_
 from crmml.recommend.base import Recommender, RecommenderNotFittedError
 from crmml.recommend.ids import as_ids, look_up
 from crmml.recommend.matrix import Interactions, checked_array, damaged
-from crmml.recommend.popularity import Popularity
 from crmml.recommend.reliability import Reliability, measure
+from crmml.recommend.wrapper import Wrapper
 
 Floats = NDArray[np.float64]
 
-MODEL = "model."
 OWN = ("offer_levels", "offer_seen")
 # So many customers say how high the scores of a model are; more would not say it better.
 SAMPLE = 2_000
@@ -26,7 +24,7 @@ SAMPLE = 2_000
 LEAST = 20
 
 
-class NextBestOffer(BaseEstimator):  # type: ignore[misc]
+class NextBestOffer(Wrapper):
     """A recommender whose lists say with `p_purchase` how probable it is that the customer buys the item.
 
     The score of a recommender orders the items of one customer, in a unit of its own. `calibrate` learns what it means
@@ -58,7 +56,7 @@ class NextBestOffer(BaseEstimator):  # type: ignore[misc]
     ['customer_id', 'item_id', 'rank', 'score', 'p_purchase']
     """
 
-    model_: Recommender
+    _first = "calibrate(earlier, bought) and fit(interactions)"
     map_: PurchaseMap
     reliability_: Reliability
 
@@ -66,11 +64,6 @@ class NextBestOffer(BaseEstimator):  # type: ignore[misc]
         self.model = model
         self.method = method
         self.depth = depth
-
-    @property
-    def reads_order(self) -> bool:
-        """Whether the model learns from the order of events."""
-        return bool(self._unfitted().reads_order)
 
     def calibrate(
         self,
@@ -143,22 +136,13 @@ class NextBestOffer(BaseEstimator):  # type: ignore[misc]
         table = model.recommend(customer_ids, k, exclude_seen, items=items, exclude=exclude)
         return table.assign(p_purchase=self._probability(model, table, exclude_seen))
 
-    def similar_items(self, item_ids: Any, k: int = 10) -> pd.DataFrame:
-        """As the model's own."""
-        return self._fitted("similar_items").similar_items(item_ids, k)
-
     def explain(self, recommendations: pd.DataFrame, n: int = 3) -> pd.DataFrame:
         """As the model's own."""
         return self._fitted("explain").explain(recommendations, n)
 
-    @property
-    def matrix_(self) -> Interactions:
-        """What the model was fitted on."""
-        return self._fitted("matrix_").matrix_
-
     def get_state(self) -> dict[str, Any]:
         """Everything that was learned, as arrays (and texts) of the model and of the calibration."""
-        state = {f"{MODEL}{name}": value for name, value in self._fitted("get_state").get_state().items()}
+        state = self._model_state()
         if not hasattr(self, "map_"):
             return state
         own = {"offer_levels": self.levels_, "offer_seen": np.array([int(self._exclude_seen)])}
@@ -167,9 +151,9 @@ class NextBestOffer(BaseEstimator):  # type: ignore[misc]
     def set_state(self, state: dict[str, Any]) -> Self:
         """The reverse. Raises `BundleError` where `get_state` cannot have written this state."""
         where = "NextBestOffer.set_state"
-        own = {name: value for name, value in state.items() if not name.startswith(MODEL)}
+        of_model, own = self._divided(state)
         model = self._unfitted()
-        model.set_state({name.removeprefix(MODEL): state[name] for name in state if name not in own})
+        model.set_state(of_model)
         if own and set(own) != {*OWN, *ARRAYS}:
             raise damaged(f"{where}: the state has {', '.join(sorted(own))}")
         if own:
@@ -181,19 +165,8 @@ class NextBestOffer(BaseEstimator):  # type: ignore[misc]
         self.model_ = model
         return self
 
-    def _unfitted(self) -> Recommender:
-        return Popularity() if self.model is None else clone(self.model)
-
-    def _fitted(self, verb: str) -> Recommender:
-        if not hasattr(self, "model_"):
-            raise RecommenderNotFittedError(
-                f"NextBestOffer.{verb}: not fitted yet. Call calibrate(earlier, bought) and fit(interactions) first."
-            )
-        return self.model_
-
     def _check(self, where: str) -> None:
-        if self.model is not None and not isinstance(self.model, Recommender):
-            raise ConfigError(f"{where}: model is {self.model!r}. Use a recommender, such as ItemKNN().")
+        self._check_model(where)
         if self.method not in METHODS:
             hint = did_you_mean(str(self.method), METHODS)
             raise ConfigError(f"{where}: method is {self.method!r}.{hint} Use 'isotonic' or 'platt'.")
