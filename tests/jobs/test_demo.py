@@ -135,7 +135,8 @@ def test_the_configurations_say_the_same(name: str, done: tuple[Path, str], monk
 
 
 def test_the_configurations_are_those_of_the_demo() -> None:
-    assert {path.stem for path in CONFIGS.iterdir()} == set(stories())
+    others = {"tags"}  # which train nothing, so that the demo has no story of them
+    assert {path.stem for path in CONFIGS.iterdir()} == set(stories()) | others
 
 
 def test_too_few_customers_end_in_a_message(
