@@ -1,7 +1,8 @@
-"""A hundred features of millions of simulated events: crmml beside what people write by hand, in one run.
+"""Features of millions of simulated events: crmml beside what people write by hand, in one run.
 
     python benchmarks/features.py                                  # 10 million events: DuckDB SQL, polars, pandas
     python benchmarks/features.py --prepared                       # also ours and the SQL on a prepared log
+    python benchmarks/features.py --list common --prepared         # the features that most people build
     python benchmarks/features.py --peers ibis featuretools        # each in an environment made for it
     python benchmarks/features.py --cutoffs 12                     # a build of 12 cutoffs beside 12 builds
     python benchmarks/features.py --scale 1 3 10 30 100            # millions of events; the table of the documentation
@@ -27,7 +28,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
 from benchmarks.environments import interpreter  # noqa: E402  (the repository's root has to be on the path)
 from benchmarks.events import cache_folder, event_log  # noqa: E402
-from benchmarks.feature_list import NAMES  # noqa: E402
+from benchmarks.feature_lists import LISTS, names_of  # noqa: E402
 from benchmarks.peers import PEERS  # noqa: E402
 from benchmarks.tables import largest_difference  # noqa: E402
 
@@ -54,6 +55,7 @@ def parser() -> argparse.ArgumentParser:
     lines.add_argument("--events", type=int, default=10_000_000)
     lines.add_argument("--customers", type=int, default=200_000)
     lines.add_argument("--repeat", type=int, default=3, help="runs of each contender; the median is reported")
+    lines.add_argument("--list", choices=LISTS, default="hard", help="a hundred of many kinds, or 110 common ones")
     lines.add_argument("--peers", nargs="*", choices=PEERS, default=["duckdb", "polars", "pandas"])
     lines.add_argument("--without-ours", action="store_true", help="compare the peers with each other only")
     lines.add_argument("--prepared", action="store_true", help="also ours and the SQL by hand on a prepared log")
@@ -76,10 +78,10 @@ def run(task: Cost) -> Cost:
 
 def beside_peers(options: argparse.Namespace, work: Path) -> None:
     """All contenders on the same log."""
-    log = event_log(options.events, options.customers)
+    log, names = event_log(options.events, options.customers), names_of(options.list)
     size = log.stat().st_size / 1e6
     print(
-        f"{options.events:,} events of {options.customers:,} customers, {size:.0f} MB of Parquet; {len(NAMES)} features"
+        f"{options.events:,} events of {options.customers:,} customers, {size:.0f} MB of Parquet; {len(names)} features"
     )
     tasks: dict[str, Cost] = {} if options.without_ours else {"crmml": {"contender": "crmml", "log": log}}
     tasks |= {name: {"contender": name, "log": log} for name in options.peers}
@@ -90,24 +92,24 @@ def beside_peers(options: argparse.Namespace, work: Path) -> None:
     runs: dict[str, list[Cost]] = {name: [] for name in tasks}
     for _ in range(options.repeat):  # in turns, so that a busy minute hits everybody
         for name, task in tasks.items():
-            runs[name].append(run({**task, "out": work / f"{name}.parquet"}))
+            runs[name].append(run({**task, "list": options.list, "out": work / f"{name}.parquet"}))
             if not options.without_ours:
-                same_part(runs, name, log)
-    report(runs, work)
+                same_part(runs, name, log, options.list)
+    report(runs, work, options.list)
 
 
-def same_part(runs: dict[str, list[Cost]], name: str, log: Path) -> None:
+def same_part(runs: dict[str, list[Cost]], name: str, log: Path, which: str) -> None:
     """After a peer that does a part of the features only: ours of the same part."""
-    part = features_of(runs[name][-1])
-    if len(part) < len(NAMES):
-        task = {"contender": "crmml", "log": log, "features": part}
+    part = part_of(runs[name][-1], which)
+    if len(part) < len(names_of(which)):
+        task = {"contender": "crmml", "log": log, "list": which, "features": part}
         runs.setdefault(f"crmml, as {name}", []).append(run(task))
 
 
-def features_of(cost: Cost) -> list[str]:
-    """The features among the columns that a contender gave."""
+def part_of(cost: Cost, which: str) -> list[str]:
+    """The features of a list among the columns that a contender gave."""
     given = set(cost["columns"])
-    return [name for name in NAMES if name in given]
+    return [name for name in names_of(which) if name in given]
 
 
 def prepared_log(log: Path) -> Path:
@@ -119,14 +121,14 @@ def prepared_log(log: Path) -> Path:
     return folder
 
 
-def report(runs: dict[str, list[Cost]], work: Path) -> None:
+def report(runs: dict[str, list[Cost]], work: Path, which: str) -> None:
     """Compare the tables, then print medians and ratios."""
     medians = {name: {key: median(own, key) for key in ("cpu", "memory", "wall")} for name, own in runs.items()}
     reference = next(iter(runs))
     header = f"{'':<26}{'features':>9}{'CPU s':>8}{'(min-max)':>13}{'peak GB':>9}{'wall s':>8}"
     print(f"\n{header}   ours / theirs: CPU, memory")
     for name, found in medians.items():
-        part = features_of(runs[name][0])
+        part = part_of(runs[name][0], which)
         spread = "{:.1f}-{:.1f}".format(*(best(run["cpu"] for run in runs[name]) for best in (min, max)))
         line = f"{name:<26}{len(part):>9}{found['cpu']:>8.1f}{spread:>13}{found['memory']:>9.2f}{found['wall']:>8.1f}"
         ours = medians.get(ours_beside(name, runs))

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.dataset as ds
 from benchmarks.events import AS_OF, event_log
-from benchmarks.feature_list import NAMES
+from benchmarks.feature_lists import names_of
 from benchmarks.features import Cost, median, prepared_log, run
 
 # As in the comparison with the peers.
@@ -44,7 +44,7 @@ def build(log: Path, options: argparse.Namespace, cutoffs: list[datetime], folde
     """One build of ours into a folder."""
     limit = {"memory_limit": options.memory_limit} if options.memory_limit else {}
     moments = [one.isoformat() for one in cutoffs]
-    return run({"contender": "crmml", "log": log, "cutoffs": moments, "folder": folder, **limit})
+    return run({"contender": "crmml", "log": log, "cutoffs": moments, "folder": folder, "list": options.list, **limit})
 
 
 def same_to_the_last_bit(together: Path, single: Path, cutoff: datetime) -> None:
@@ -64,7 +64,8 @@ def rows_of(folder: Path, cutoff: datetime) -> pa.Table:
 
 def measure_scale(options: argparse.Namespace, work: Path) -> None:
     """Logs of growing size, prepared and built from; prints a Markdown table."""
-    print(f"{len(NAMES)} features, {EVENTS_PER_CUSTOMER} events a customer, memory limit {options.memory_limit}\n")
+    features = f"{len(names_of(options.list))} features, {EVENTS_PER_CUSTOMER} events a customer"
+    print(f"{features}, memory limit {options.memory_limit}\n")
     print("| events | customers | prepare: CPU s | peak GB | build: CPU s | peak GB | wall s | CPU s a million |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for line in scaled(options, work):

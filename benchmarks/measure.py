@@ -53,7 +53,7 @@ def contender(task: dict[str, Any]) -> Callable[[], Any]:
         return crmml_builder(log, task)
     if name == "prepare":
         return preparation(log, task)
-    module = import_module(f"benchmarks.peers.{PEERS[name].module}")
+    module = import_module(f"benchmarks.peers.{PEERS[name].module_of(task.get('list', 'hard'))}")
     return lambda: module.build(log, AS_OF)
 
 
@@ -63,12 +63,14 @@ def crmml_builder(path: Path, task: dict[str, Any]) -> Callable[[], Any]:
     Of the task: `features` names a part of the features, `cutoffs` other cutoffs than the one, `folder` a folder to
     write the table into, and `memory_limit` what the engine may use.
     """
-    from benchmarks.feature_list import FEATURES
+    from benchmarks.feature_lists import features_of
 
     import crmml as cm
 
+    features = features_of(task.get("list", "hard"))
+
     def build() -> Any:
-        wanted = [each.build() for each in FEATURES if each.name in task.get("features", [each.name])]
+        wanted = [each.build() for each in features if each.name in task.get("features", [each.name])]
         log = interaction_log(path, task.get("memory_limit"))
         cutoffs = [datetime.fromisoformat(each) for each in task.get("cutoffs", [])] or AS_OF
         if task.get("folder"):

@@ -5,6 +5,7 @@ Measured shapes that lost, in CPU of this one: the groupings on the unsorted log
 kinds, a grouping by customer and kind first, first and last rows by join, orders by LAG instead of by grouping.
 """
 
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -70,6 +71,11 @@ conversions AS (
 
 def build(path: Path, as_of: datetime) -> pa.Table:
     """One row per customer; see the package. `path` is the log's file, or the folder of the prepared log."""
+    return run(path, as_of, text)
+
+
+def run(path: Path, as_of: datetime, text: Callable[..., str]) -> pa.Table:
+    """The table of a text, which is written for the log's file or for each of the prepared log's files."""
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'").fetchall()
     now = int(as_of.timestamp()) * 1_000_000
