@@ -265,7 +265,7 @@ def _read_once(path: Path, limit: int) -> bytes:
                 raise _wrong(path, "is not a regular file")
             if status.st_size > limit:
                 raise _wrong(path, f"has {status.st_size} bytes, more than {limit}")
-            return file.read(limit + 1)
+            return file.read(status.st_size + 1)  # not limit + 1: Python would ask for so much memory at once
     except OSError as error:
         if path.is_symlink():
             raise _wrong(path, "is a link") from None

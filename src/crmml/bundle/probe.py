@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from crmml.bundle.scoring import Columns, item_scores, table_scores
-from crmml.errors import BundleError
+from crmml.errors import BundleError, CrmmlError, MissingExtraError
 from crmml.features.feature_set import FeatureSet
 
 PREFIX = "probe."
@@ -38,14 +38,21 @@ def check_probe(features: Any, target: Any, model: Any, arrays: Mapping[str, Any
     """Score the probe again and compare: texts and whole numbers exactly, scores to 1e-12.
 
     Raises:
-        BundleError: the probe is missing, or the scores differ.
+        BundleError: the probe is missing, the model cannot answer it, or the scores differ.
+        MissingExtraError: the model needs a package that is not installed.
     """
     name = _ROWS if isinstance(features, FeatureSet) else _CUSTOMERS
     asked = arrays.get(name)
-    if asked is None or (name == _ROWS and asked.shape != (_N_ROWS, len(features.names))):
+    if asked is None or not _fits(asked, None if name == _CUSTOMERS else len(features.names)):
         raise BundleError(f"{where}: has no probe. Save the bundle again with Bundle.save().")
     expected = {key: array for key, array in arrays.items() if key != name}
-    found = _answers(features, target, model, {name: asked})
+    try:
+        found = _answers(features, target, model, {name: asked})
+    except MissingExtraError:
+        raise
+    except Exception as error:  # a state or a parameter that its reader let pass; what is behind raises what it likes
+        problem = str(error) if isinstance(error, CrmmlError) else f"{type(error).__name__}: {error}"
+        raise BundleError(f"{where}: the model cannot be asked: {problem}") from error
     for key in sorted(expected):  # a score that a newer version adds has nothing to be compared with
         problem = _difference(expected.get(key), found.get(key))
         if problem:
@@ -53,6 +60,13 @@ def check_probe(features: Any, target: Any, model: Any, arrays: Mapping[str, Any
                 f"{where}: the model gives other scores than when it was saved: {key.removeprefix(PREFIX)} "
                 f"{problem}. Install the versions that bundle.json lists under 'packages', or train it anew."
             )
+
+
+def _fits(asked: npt.NDArray[Any], n_features: int | None) -> bool:
+    """Whether these can be a probe's rows or customers: a larger one could keep whoever loads it busy for hours."""
+    if n_features is None:
+        return asked.ndim == 1 and len(asked) <= _N_KNOWN + 1
+    return asked.shape == (_N_ROWS, n_features) and asked.dtype.kind == "f"
 
 
 def _answers(features: Any, target: Any, model: Any, asked: Columns) -> Columns:

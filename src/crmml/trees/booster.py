@@ -11,6 +11,7 @@ import lightgbm as lgb
 import numpy as np
 from numpy.typing import NDArray
 
+from crmml.errors import ConfigError
 from crmml.trees.text import shortened
 
 Floats = NDArray[np.float64]
@@ -20,6 +21,7 @@ Ints = NDArray[np.int64]
 DETERMINISTIC = {"deterministic": True, "force_row_wise": True, "feature_pre_filter": False, "verbosity": -1}
 # A share of fewer rows can be no row at all, which LightGBM refuses.
 _LEAST_TO_BAG = 10
+MOST_THREADS = 1024
 
 
 class Trees:
@@ -101,10 +103,19 @@ def rows_in_leaf(asked: int, n_rows: int) -> int:
     return min(asked, max(5, n_rows // 20))
 
 
-def threads_of(n_jobs: int) -> int:
+def threads_of(n_jobs: Any) -> int:
     """LightGBM's number of threads for scikit-learn's: -1 is all cores.
+
+    Asked for a million threads, OpenMP ends the process; a parameter can come from a file that somebody else made.
+
+    Raises:
+        ConfigError: it is no number of threads, or larger than 1,024.
 
     >>> threads_of(2), threads_of(-1)
     (2, 0)
     """
-    return 0 if n_jobs == -1 else n_jobs
+    whole = isinstance(n_jobs, int | np.integer) and not isinstance(n_jobs, bool)
+    if not whole or not (n_jobs == -1 or 1 <= n_jobs <= MOST_THREADS):
+        most = f"from 1 to {MOST_THREADS}"
+        raise ConfigError(f"n_jobs is {n_jobs!r}. Use -1 for all cores, or a number of threads {most}.")
+    return 0 if n_jobs == -1 else int(n_jobs)
