@@ -16,7 +16,7 @@ from crmml.bundle.reference import PREFIX as REFERENCE
 from crmml.bundle.reference import Reference
 from crmml.bundle.scoring import check_parts, left_already, table_details, table_scores, task_of
 from crmml.data.cleaning import CleaningStep
-from crmml.data.files import as_path, atomic_folder
+from crmml.data.files import as_path, atomic_folder, check_writable
 from crmml.data.roles import Roles
 from crmml.data.time import AsOf, moments_of, spoken
 from crmml.errors import BundleError, ConfigError, CrmmlError, DataError, MissingExtraError
@@ -237,7 +237,7 @@ class Bundle:
         ['arrays.npz', 'bundle.json']
         """
         folder = as_path(path, "save")
-        _check_replaceable(folder, overwrite)
+        check_place(folder, overwrite=overwrite)
         probe = make_probe(self.features, self.target, self.model)
         content = self._content({**probe, **({} if self.reference is None else self.reference.arrays())})
         content.document["model_id"] = self.model_id
@@ -323,7 +323,9 @@ class Bundle:
         return files.Content(document, texts, {**arrays, **(more_arrays or {})})
 
 
-def _check_replaceable(folder: Path, overwrite: bool) -> None:
+def check_place(folder: Path, *, overwrite: bool) -> None:
+    """Refuse a folder that a bundle cannot be saved in; asked for before the model is trained, too."""
+    check_writable(folder.parent)
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     if not (folder / files.MANIFEST).is_file():

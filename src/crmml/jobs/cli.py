@@ -1,8 +1,7 @@
 """The command `crmml`: the jobs from a shell, with a configuration file in place of Python.
 
 A configuration is the call: its keys are the keyword arguments of the jobs, its values what one would write in
-Python. Exit codes: 0 done, 1 something in the input is wrong (one message on standard error), 2 wrong usage, and for
-`crmml monitor` 3: done, and there is an alarm.
+Python. The exit codes stand in `EXIT_CODES`, and in docs/tasks/operate.md.
 """
 
 import argparse
@@ -13,7 +12,14 @@ from collections.abc import Callable, Sequence
 from crmml import __version__
 from crmml.errors import CrmmlError
 
-DONE, WRONG_INPUT, INTERRUPTED = 0, 1, 130
+DONE, WRONG_INPUT, WRONG_USAGE, LOOK, INTERRUPTED = 0, 1, 2, 3, 130
+EXIT_CODES = {
+    DONE: "done",
+    WRONG_INPUT: "something in the input is wrong: one message on standard error, the same as in Python",
+    WRONG_USAGE: "wrong usage: an unknown command or option",
+    LOOK: "done, and somebody should look: an alarm of `monitor`; `promote` does not prove the challenger better",
+    INTERRUPTED: "interrupted by Ctrl-C",
+}
 
 # Command -> (what it does, more about it, examples). The tests run every example.
 _COMMANDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
@@ -40,7 +46,10 @@ _COMMANDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "train": (
         "fit the model of a configuration and save it as a bundle",
         "Trains on all cutoffs of the configuration. A bundle is a folder that holds everything it takes to score.",
-        ("crmml train configs/churn.yaml --out demo/bundles/churn",),
+        (
+            "crmml train configs/churn.yaml --out demo/bundles/churn",
+            "crmml train configs/nightly.yaml --until 2025-01-01 --out demo/bundles/nightly",
+        ),
     ),
     "backtest": (
         "how good would the scores have been, at earlier cutoffs, beside simple rules",
@@ -49,7 +58,8 @@ _COMMANDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     ),
     "score": (
         "score the customers of a log with a bundle, into Parquet",
-        "The log is a file with the columns of the training log, or the log of a configuration.",
+        "The log is a file with the columns of the training log, or the log of a configuration. A configuration alone "
+        "has the keys log, bundle, as_of and out.",
         ("crmml score demo/bundles/churn demo/events.parquet --as-of 2024-12-01 --out demo/scores/churn",),
     ),
     "register": (
@@ -205,6 +215,12 @@ def _add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", metavar="CONFIG", help="a YAML file, such as configs/churn.yaml")
 
 
+def _add_until(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--until", metavar="TIME", help="of the cutoffs, only those whose outcome is known then, such as 2025-01-01"
+    )
+
+
 def _add_store(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tracking-uri", metavar="URI", help="the MLflow store (default: MLFLOW_TRACKING_URI, or ./mlflow.db)"
@@ -250,20 +266,24 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
         dest="backtest_first",
         help="backtest first, and keep the metrics in the bundle",
     )
+    _add_until(parser)
     parser.add_argument("--experiment", metavar="NAME", help="also track the bundle in this MLflow experiment")
     _add_store(parser)
 
 
 def _add_backtest(parser: argparse.ArgumentParser) -> None:
     _add_config(parser)
+    _add_until(parser)
     parser.add_argument("--html", metavar="FILE", help="write the report with its pictures as a page")
 
 
 def _add_score(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("bundle", metavar="BUNDLE|URI", help="a folder, or a URI such as models:/m-...")
-    parser.add_argument("source", metavar="CONFIG|LOG", help="a YAML file, or a log: Parquet, CSV or a prepared folder")
-    parser.add_argument("--as-of", metavar="TIME", required=True, help="the cutoff, such as 2024-10-01")
-    parser.add_argument("--out", metavar="FOLDER", required=True, help="where the scores are written")
+    parser.add_argument("bundle", metavar="CONFIG|BUNDLE|URI", help="a YAML file; or a folder or URI, and then a log")
+    parser.add_argument(
+        "source", metavar="CONFIG|LOG", nargs="?", help="a YAML file, or a log: Parquet, CSV or a prepared folder"
+    )
+    parser.add_argument("--as-of", metavar="TIME", help="the cutoff, such as 2024-10-01 (default: configuration)")
+    parser.add_argument("--out", metavar="FOLDER", help="where the scores are written (default: configuration)")
     _add_store(parser)
 
 

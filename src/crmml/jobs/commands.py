@@ -5,15 +5,19 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from crmml.bundle import Bundle
-from crmml.data.files import atomic_file, write_bytes
+from crmml.bundle.core import check_place
+from crmml.data.files import as_path, atomic_file, check_writable, write_bytes
 from crmml.data.log import InteractionLog
 from crmml.data.prepared import is_prepared, open_prepared
 from crmml.data.roles import Constant, Roles
-from crmml.data.time import spoken
+from crmml.data.time import moment_of, moments_of, spoken
 from crmml.errors import ConfigError, did_you_mean
 from crmml.features.interactions import ItemWeights
 from crmml.features.presets import as_feature_set
+from crmml.features.targets import Target
 from crmml.insight.tag_history import tag_report
 from crmml.jobs.backtest import backtest
 from crmml.jobs.monitor import monitor
@@ -30,7 +34,7 @@ from crmml.yaml_text import write_yaml
 # The keyword arguments of the jobs; `clean` is a list of what InteractionLog.clean takes.
 KEYS = (
     *("log", "clean", "features", "target", "model", "as_of", "tags", "lifecycle", "bundles", "bundle"),
-    *("name", "refit"),
+    *("name", "refit", "by", "out", "k", "details", "parts", "scores", "false_alarms", "least_psi"),
 )
 # The exit code of a promotion that is refused: nothing went wrong, and the answer is no.
 NOT_PROVEN = 3
@@ -70,10 +74,12 @@ def train_config(
     overwrite: bool,
     backtest_first: bool,
     experiment: str | None,
+    until: str | None,
     tracking_uri: str | None,
 ) -> None:
     """`crmml train`."""
-    arguments = _arguments(config, "train", train)
+    arguments = _arguments(config, "train", train, until)
+    check_place(as_path(out, "train: --out"), overwrite=overwrite)
     report = None
     if backtest_first:
         report = backtest(**arguments)
@@ -88,18 +94,23 @@ def train_config(
         print(_lines([("tracked as", uri)]))
 
 
-def backtest_config(*, config: str, html: str | None) -> None:
+def backtest_config(*, config: str, until: str | None, html: str | None) -> None:
     """`crmml backtest`."""
-    report = backtest(**_arguments(config, "backtest", backtest))
+    arguments = _arguments(config, "backtest", backtest, until)
+    if html is not None:
+        check_writable(Path(html).parent)
+    report = backtest(**arguments)
     print(report)
     if html is not None:
         print(f"\n{_lines([('written', report.to_html(html))])}")
 
 
-def score_log(*, bundle: str, source: str, as_of: str, out: str, tracking_uri: str | None) -> None:
+def score_log(*, bundle: str, source: str | None, as_of: str | None, out: str | None, tracking_uri: str | None) -> None:
     """`crmml score`."""
-    loaded = load_bundle(bundle, tracking_uri=tracking_uri)
-    print(_lines([("written", score(loaded, _log_for(loaded, source, "score"), as_of, out))]))
+    asked = _of_bundle(score, bundle, source, {"as_of": as_of, "out": out}, tracking_uri=tracking_uri)
+    if "out" not in asked:
+        raise ConfigError(f"{source or bundle}: where to? Add --out scores, or the key 'out' to a configuration.")
+    print(_lines([("written", score(**asked))]))
 
 
 def verify_scores(*, folder: str) -> None:
@@ -121,13 +132,11 @@ def monitor_log(
     tracking_uri: str | None,
 ) -> int:
     """`crmml monitor`; the exit code."""
-    if source is None:
-        config = _config(bundle, "monitor", needs=("log", "bundle"), takes=("as_of",))
-        source, bundle, as_of = bundle, config["bundle"], as_of or config.get("as_of")
-    if as_of is None:
-        raise ConfigError(f"{source}: as of when? Add --as-of 2024-10-01, or the key 'as_of' to a configuration.")
-    loaded = load_bundle(bundle, tracking_uri=tracking_uri)
-    report = monitor(loaded, _log_for(loaded, source, "monitor"), as_of, scores=scores)
+    for place in (table, picture):
+        if place is not None:
+            check_writable(Path(place).parent)
+    given = {"as_of": as_of, "scores": scores}
+    report = monitor(**_of_bundle(monitor, bundle, source, given, tracking_uri=tracking_uri))
     print(report)
     written = []
     if table is not None:
@@ -140,6 +149,24 @@ def monitor_log(
     if written:
         print("\n" + _lines([("written", file) for file in written]))
     return report.exit_code
+
+
+def _of_bundle(
+    job: Callable[..., Any], bundle: str, source: str | None, given: Mapping[str, Any], *, tracking_uri: str | None
+) -> dict[str, Any]:
+    """The keyword arguments of a job that has a bundle: those of a configuration, where `given` does not say more."""
+    asked: dict[str, Any] = {}
+    if source is None:
+        # Without `clean`: the bundle cleans a log as it was cleaned in training.
+        takes = tuple(key for key in KEYS if key in inspect.signature(job).parameters)
+        asked = _config(bundle, job.__name__, needs=("log", "bundle"), takes=takes)
+    found = asked | {key: value for key, value in given.items() if value is not None}
+    if "as_of" not in found:
+        where = source or bundle
+        raise ConfigError(f"{where}: as of when? Add --as-of 2024-10-01, or the key 'as_of' to a configuration.")
+    loaded = load_bundle(asked.get("bundle", bundle), tracking_uri=tracking_uri)
+    log = asked["log"] if source is None else _log_for(loaded, source, job.__name__)
+    return found | {"bundle": loaded, "log": log}
 
 
 def _log_for(bundle: Bundle, source: str, command: str) -> InteractionLog:
@@ -249,13 +276,31 @@ def _config(path: str, command: str, *, needs: tuple[str, ...], takes: tuple[str
     return built
 
 
-def _arguments(path: str, command: str, job: Callable[..., Any]) -> dict[str, Any]:
-    """The keyword arguments of a job; a configuration without a target has none, as segments."""
+def _arguments(path: str, command: str, job: Callable[..., Any], until: str | None) -> dict[str, Any]:
+    """The keyword arguments of a job; a configuration without a target has none, as segments.
+
+    Of the cutoffs, those whose outcome is known at the moment `until`.
+    """
     parameters = inspect.signature(job).parameters
-    needs = tuple(key for key in KEYS if key in parameters and key != "target")
-    built = _config(path, command, needs=needs, takes=("clean", "target"))
-    log = _log(built)
-    return {"target": None} | {key: built[key] for key in built if key in parameters} | {"log": log}
+    keys = [key for key in KEYS if key in parameters and key != "target"]
+    needs = tuple(key for key in keys if parameters[key].default is inspect.Parameter.empty)
+    built = _config(path, command, needs=needs, takes=("clean", "target", *keys))
+    found = {"target": None} | {key: built[key] for key in built if key in parameters} | {"log": _log(built)}
+    if until is not None:
+        found["as_of"] = _known(path, found["as_of"], found["target"], moment_of(until, "--until"))
+    return found
+
+
+def _known(path: str, as_of: Any, target: Target | None, until: pd.Timestamp) -> tuple[pd.Timestamp, ...]:
+    cutoffs = moments_of(as_of)
+    reach = pd.Timedelta(0) if target is None else target.reach
+    known = tuple(cutoff for cutoff in cutoffs if cutoff + reach <= until)
+    if not known:
+        raise ConfigError(
+            f"{path}: of no date in as_of the outcome is known by {spoken(until)}. Use --until "
+            f"{spoken(cutoffs[0] + reach)} or later, or an earlier date in as_of."
+        )
+    return known
 
 
 def _log(built: Mapping[str, Any]) -> InteractionLog:
