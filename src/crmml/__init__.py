@@ -125,7 +125,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "jobs.promote": ("promote",),
     "jobs.registry": ("register", "rollback"),
     "jobs.tracking": ("load_bundle", "track"),
-    "jobs.score": ("score",),
+    "jobs.score": ("ScoringPlan", "plan_score", "score"),
     "jobs.verify": ("Verified", "verify"),
 }
 # Modules that are public under their own short name.

@@ -115,7 +115,7 @@ from crmml.jobs.monitor import monitor as monitor
 from crmml.jobs.promote import promote as promote
 from crmml.jobs.realised import realised as realised
 from crmml.jobs.registry import register as register, rollback as rollback
-from crmml.jobs.score import score as score
+from crmml.jobs.score import ScoringPlan as ScoringPlan, plan_score as plan_score, score as score
 from crmml.jobs.select import select_features as select_features
 from crmml.jobs.tags import build_p_alive as build_p_alive, build_tags as build_tags
 from crmml.jobs.tracking import load_bundle as load_bundle, track as track

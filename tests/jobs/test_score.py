@@ -2,9 +2,6 @@
 
 import hashlib
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,12 +15,12 @@ from pandas.testing import assert_frame_equal
 
 import crmml as cm
 from crmml.data.files import lock
-from crmml.jobs import score as job
+from crmml.jobs import part_rows
 from crmml.spec import from_data
 from tests.bundle.bundles import KINDS, LATER, bundle, log, saved
-from tests.data.test_files import fail_at, names
+from tests.data.test_files import names
+from tests.jobs.made_scores import state_of
 
-ROOT = Path(__file__).resolve().parents[2]
 FIRST = "2024-08-01"
 
 
@@ -47,7 +44,10 @@ def test_the_file_holds_the_scores(kind: str, tmp_path: Path) -> None:
         "rows": len(expected),
         "customers": expected["customer_id"].nunique(),
         "distinct": len(expected),
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "expected": sum(
+            len(expected[expected["as_of"] == at]["customer_id"].unique()) for at in expected["as_of"].unique()
+        ),
+        "files": {"scores.parquet": hashlib.sha256(path.read_bytes()).hexdigest()},
     }
     assert metadata[b"crmml.model_id"].decode() == bundle(kind).model_id
     assert json.loads(metadata[b"crmml.as_of"]) == proof["as_of"]
@@ -109,7 +109,7 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: object, **kwargs: object) -> None:
         pytest.fail("the work must not start")
 
-    monkeypatch.setattr(cm.Bundle, "score", refuse)
+    monkeypatch.setattr("crmml.jobs.score.rows_of", refuse)
 
 
 @pytest.mark.usefixtures("no_work")
@@ -140,119 +140,6 @@ def test_a_log_that_is_none(tmp_path: Path) -> None:
     assert not (tmp_path / "scores").exists()
 
 
-# Whole or not at all --------------------------------------------------------------------------------------
-
-
-def state_of(folder: Path) -> tuple[Any, Any]:
-    """(cutoff of the scores, cutoff that the proof claims); None where there is no file. A half file raises."""
-    path, proof = folder / "scores.parquet", folder / "_SUCCESS.json"
-    scores = pq.read_table(path, page_checksum_verification=True) if path.exists() else None
-    claimed = json.loads(proof.read_text()) if proof.exists() else None
-    if claimed is not None:
-        assert scores is not None
-        assert claimed["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
-        assert claimed["rows"] == scores.num_rows
-    found = None if scores is None else scores["as_of"][0].as_py().date().isoformat()
-    return found, None if claimed is None else claimed["as_of"][0][:10]
-
-
-# With a proof or without one, but never with the proof of other scores.
-ALLOWED: dict[bool, set[tuple[str | None, str | None]]] = {
-    True: {(FIRST, FIRST), (FIRST, None), (LATER, None), (LATER, LATER)}
-}
-ALLOWED[False] = {(None, None), (LATER, None), (LATER, LATER)}
-
-
-@pytest.mark.parametrize("code", [5, 28, 13])  # EIO, ENOSPC, EACCES
-@pytest.mark.parametrize("existing", [True, False])
-def test_a_fault_at_any_step(tmp_path: Path, existing: bool, code: int) -> None:
-    table = {when: bundle("churn").score(log(), when) for when in (FIRST, LATER)}
-    seen = set()
-    for n in range(100):
-        folder = tmp_path / str(n)
-        folder.mkdir()
-        if existing:
-            publish(table[FIRST], folder, FIRST)
-        with pytest.MonkeyPatch.context() as patch:
-            taken = fail_at(patch, n, OSError(code, "injected"))
-            try:
-                publish(table[LATER], folder, LATER)
-            except cm.CrmmlError as error:
-                assert os.strerror(code) in str(error)  # noqa: PT017  (the last run succeeds)
-        seen.add(state_of(folder))
-        assert not [name for name in names(folder) if name.startswith(".")]
-        if len(taken) <= n:
-            assert state_of(folder) == (LATER, LATER)
-            assert seen <= ALLOWED[existing]
-            assert len(seen) > 1
-            return
-    pytest.fail("the steps never end")
-
-
-def publish(table: pd.DataFrame, folder: Path, as_of: str) -> None:
-    metadata = {"model_id": "m", "as_of": json.dumps([as_of]), "fingerprint": "f", "target": "null"}
-    job._publish(table, folder, metadata)
-
-
-KILLED = """
-import json, os, signal, sys
-from pathlib import Path
-import pandas as pd
-from tests.data.test_files import STEPS
-from tests.jobs.test_score import FIRST, LATER, publish, state_of
-from tests.bundle.bundles import bundle, log
-
-root, existing = Path(sys.argv[1]), sys.argv[2] == "True"
-table = {when: bundle("churn").score(log(), when) for when in (FIRST, LATER)}
-STEPS = [*STEPS, (Path, "unlink"), (Path, "open")]
-
-def dying(real, counter, n):
-    def step(*args, **kwargs):
-        counter.append(1)
-        if len(counter) == n + 1:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return real(*args, **kwargs)
-    return step
-
-seen = []
-for n in range(100):
-    folder = root / str(n)
-    folder.mkdir()
-    if existing:
-        publish(table[FIRST], folder, FIRST)
-    child = os.fork()
-    if not child:
-        counter = []
-        for home, name in STEPS:
-            setattr(home, name, dying(getattr(home, name), counter, n))
-        publish(table[LATER], folder, LATER)
-        os._exit(0)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    seen.append([status, *state_of(folder)])
-    if status == 0:
-        break
-print(json.dumps(seen))
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("existing", [True, False])
-def test_a_kill_at_any_step(tmp_path: Path, existing: bool) -> None:
-    command = [sys.executable, "-c", KILLED, str(tmp_path), str(existing)]
-    run = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT, timeout=300)
-    *killed, last = [tuple(state) for state in json.loads(run.stdout)]
-    assert last == (0, LATER, LATER)
-    assert {status for status, *_ in killed} == {-9}
-    assert len(killed) > 10
-    assert {(scores, proof) for _, scores, proof in killed} <= ALLOWED[existing]
-
-
-def test_what_a_killed_job_left_is_cleared_away(tmp_path: Path) -> None:
-    (tmp_path / ".scores.parquet.0123456789abcdef.tmp").write_text("half")
-    cm.score(bundle("churn"), log(), LATER, tmp_path)
-    assert names(tmp_path) == [".lock", "_SUCCESS.json", "scores.parquet"]
-
-
 # The proof is worth something -----------------------------------------------------------------------------
 
 
@@ -262,14 +149,31 @@ def twice(table: pd.DataFrame) -> pd.DataFrame:
 
 def test_a_customer_twice_is_not_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cm.score(bundle("churn"), log(), FIRST, tmp_path)
-    real = cm.Bundle.score
-    monkeypatch.setattr(cm.Bundle, "score", lambda *args, **kwargs: twice(real(*args, **kwargs)))
+    real = part_rows.score_rows
+    monkeypatch.setattr(part_rows, "score_rows", lambda *args, **kwargs: twice(real(*args, **kwargs)))
     with pytest.raises(cm.DataError) as caught:
         cm.score(bundle("churn"), log(), LATER, tmp_path)
-    rows = len(real(bundle("churn"), log(), LATER))
+    rows = len(bundle("churn").score(log(), LATER))
+    part = next((tmp_path / ".parts").glob("*.parquet"), None)
+    assert part is None
+    fingerprint = cm.plan_score(bundle("churn"), log(), LATER, tmp_path).fingerprint
     assert str(caught.value) == (
-        f"{tmp_path}/scores.parquet: of {rows + 1} rows expected, {rows + 1} were written and {rows} are distinct; "
-        "nothing was replaced. Check that ids in the log are unique, and the disk."
+        f"{tmp_path}/.parts/part-00000-{fingerprint[:8]}.parquet: of {rows + 1} rows expected, {rows + 1} were written "
+        f"and {rows} are distinct; nothing was replaced. Check that ids in the log are unique, and the disk."
+    )
+    assert state_of(tmp_path) == (FIRST, FIRST)
+
+
+def test_a_customer_who_is_forgotten_is_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cm.score(bundle("churn"), log(), FIRST, tmp_path)
+    real = part_rows.score_rows
+    monkeypatch.setattr(part_rows, "score_rows", lambda *args, **kwargs: real(*args, **kwargs).iloc[1:])
+    with pytest.raises(cm.DataError) as caught:
+        cm.score(bundle("churn"), log(), LATER, tmp_path, parts=2)
+    rows = len(bundle("churn").score(log(), LATER))
+    assert str(caught.value) == (
+        f"{tmp_path}/scores.parquet: {rows} customers were to be scored by the log, and {rows - 2} were; nothing was "
+        "replaced. Run it again on a log that does not change meanwhile."
     )
     assert state_of(tmp_path) == (FIRST, FIRST)
 

@@ -49,7 +49,8 @@ def test_every_flipped_bit_is_found(folder: Path) -> None:
 def test_scores_of_another_job_beside_the_proof(folder: Path, tmp_path: Path) -> None:
     other = cm.score(bundle("churn"), log(), "2024-08-01", tmp_path / "other")
     shutil.copy(other, folder / "scores.parquet")
-    digests = [json.loads((home / "_SUCCESS.json").read_text())["sha256"][:12] for home in (other.parent, folder)]
+    proofs = [json.loads((home / "_SUCCESS.json").read_text()) for home in (other.parent, folder)]
+    digests = [proof["files"]["scores.parquet"][:12] for proof in proofs]
     with pytest.raises(cm.DataError) as caught:
         cm.verify(folder)
     assert str(caught.value) == (

@@ -1,6 +1,6 @@
 """Recommendations as of a cutoff: a model fitted earlier, without what was taken since."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -26,17 +26,41 @@ def build_lists(
     For the target's population, or without a target for every customer with interactions. What a customer has
     interacted with before `as_of`, also since the training, is left out, unless the target counts repeats.
     """
-    seen = build_interactions(log, interactions, as_of)[["customer_id", "item_id"]]
-    if target is None:
-        customers = pd.Index(seen["customer_id"].unique())
-    else:
+    asked = Asked.of(log, interactions, target, as_of=as_of)
+    return asked.lists(target, model, k)
+
+
+class Asked(NamedTuple):
+    """Who is to get a list as of a cutoff, and what they have seen before it.
+
+    customers: their ids, in order.
+    seen: `customer_id`, `item_id` of all customers with interactions, in the same order.
+    """
+
+    customers: "pd.Index[Any]"
+    seen: pd.DataFrame
+
+    @classmethod
+    def of(cls, log: "InteractionLog", interactions: ItemWeights, target: Any, *, as_of: pd.Timestamp) -> "Asked":
+        """Those of the target's population, or all with interactions."""
+        seen = build_interactions(log, interactions, as_of)[["customer_id", "item_id"]]
+        if target is None:
+            return cls(pd.Index(seen["customer_id"].unique()), seen)
         table = build_features(log, [Recency()], as_of, population=target.population, known_event_types=False)
-        customers = table.index.get_level_values("customer_id")
-    if not len(customers):
-        return pd.DataFrame(columns=_COLUMNS)
-    if target is not None and target.repeats:
-        return item_scores(model, customers, k, exclude_seen=False)
-    return _unseen(model, customers, seen, k)
+        return cls(table.index.get_level_values("customer_id"), seen)
+
+    def among(self, customers: "pd.Index[Any]") -> "Asked":
+        """The same of some customers only."""
+        rows = self.seen["customer_id"].isin(customers)
+        return Asked(self.customers[self.customers.isin(customers)], self.seen[rows])
+
+    def lists(self, target: Any, model: Any, k: int) -> pd.DataFrame:
+        """`customer_id`, `item_id`, `rank`, `score`: at most `k` rows for each customer."""
+        if not len(self.customers):
+            return pd.DataFrame(columns=_COLUMNS)
+        if target is not None and target.repeats:
+            return item_scores(model, self.customers, k, exclude_seen=False)
+        return _unseen(model, self.customers, self.seen, k)
 
 
 def _unseen(model: Any, customers: pd.Index, seen: pd.DataFrame, k: int) -> pd.DataFrame:

@@ -8,7 +8,8 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.base import is_classifier, is_regressor
 
-from crmml.errors import ConfigError, SchemaError
+from crmml.data.time import spoken
+from crmml.errors import ConfigError, DataError, SchemaError
 from crmml.features.aggregates import Recency
 from crmml.features.datasets import build_features
 from crmml.features.feature_set import FeatureSet
@@ -125,6 +126,35 @@ def table_details(model: Any, target: Any, rows: pd.DataFrame) -> Columns:
     if target.score_name != "p_churn":  # a high probability to buy again is no risk
         details.pop("risk_band", None)
     return details
+
+
+def score_rows(model: Any, target: Any, rows: pd.DataFrame, *, details: bool) -> pd.DataFrame:
+    """The table of scores for a table of features: `customer_id`, `as_of`, the scores, the details, `eligible`.
+
+    `eligible`, True in every row, is there where the target has an `active_within`.
+    """
+    keys = rows.index.to_frame(index=False)
+    if rows.empty:
+        return keys
+    more = table_details(model, target, rows) if details else {}
+    table = keys.assign(**table_scores(model, target, rows), **more)
+    return table if watched(target) is None else table.assign(eligible=True)
+
+
+def watched(target: Any) -> Population | None:
+    """The population that one can have left: that of a target with an `active_within`."""
+    population = None if target is None else target.population
+    there = isinstance(population, Population) and population.active_within is not None
+    return population if there else None
+
+
+def nobody(target: Any, cutoffs: Sequence[pd.Timestamp]) -> DataError:
+    """What to say where nobody is in the population."""
+    population = "customers with a history" if target is None else f"the {target.population!r}"
+    return DataError(
+        f"score: nobody is among {population} as of {', '.join(spoken(cutoff) for cutoff in cutoffs)}. "
+        "Use a later as_of, or check the event types of the log: print(log.check())."
+    )
 
 
 def left_already(

@@ -188,10 +188,41 @@ def remove_leftovers(path: str | Path) -> None:
     """
     target = Path(path)
     for left in target.parent.glob(f".{escape(target.name)}.{'[0-9a-f]' * 16}.tmp"):
-        if left.is_dir() and not left.is_symlink():
-            shutil.rmtree(left, ignore_errors=True)
+        remove_tree(left)
+
+
+def replace_path(new: str | Path, target: str | Path) -> None:
+    """Put a file or folder, all of whose content is on the disk, in the place of `target`, which is then removed.
+
+    A reader finds the old one or the new one, whole. Both stand on one file system. Raises DataError where the disk
+    refuses.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> _ = (folder / "old").write_text("a file"), (folder / "new").mkdir()
+    >>> replace_path(folder / "new", folder / "old")
+    >>> (folder / "old").is_dir(), (folder / "new").exists()
+    (True, False)
+    """
+    source, place = Path(new), Path(target)
+    with _cleaned_up(place, lambda: None):
+        if source.is_dir() or place.is_dir():
+            _replace_folder(source, place)
         else:
-            _quietly(left.unlink)
+            source.replace(place)
+        _sync(place.parent)
+
+
+def remove_tree(path: str | Path) -> None:
+    """Remove a file, a link or a folder with all that is in it, as far as the disk lets; nothing where it is absent.
+
+    >>> remove_tree("/nowhere")
+    """
+    place = Path(path)
+    if place.is_dir() and not place.is_symlink():
+        shutil.rmtree(place, ignore_errors=True)
+    else:
+        _quietly(lambda: place.unlink(missing_ok=True))
 
 
 @contextmanager
@@ -238,7 +269,9 @@ def _replace_folder(temporary: Path, target: Path) -> None:
             aside.rename(target)
             raise
         temporary = aside
-    shutil.rmtree(temporary, ignore_errors=True)
+    # Before the old goes, the disk has the new under its name.
+    _sync(target.parent)
+    remove_tree(temporary)
 
 
 def _exchange(first: Path, second: Path) -> bool:

@@ -10,6 +10,7 @@ from crmml.data.cutoffs import check_cutoffs
 from crmml.data.time import AsOf, moments_of, spoken
 from crmml.errors import ConfigError, DataError
 from crmml.features.aggregate import Feature
+from crmml.features.aggregates import Recency
 from crmml.features.checks import check_event_types
 from crmml.features.feature_set import FeatureSet
 from crmml.features.outputs import Categories, Shape, To, check_out, check_to, converted, write_parquet
@@ -193,6 +194,47 @@ def build_dataset(
             f"{', '.join(spoken(cutoff) for cutoff in cutoffs)}. Use a longer active_within, or a later cutoff."
         )
     return Dataset(table.drop(columns=LABEL), table[LABEL].rename(target.score_name))
+
+
+def feature_table(
+    log: "InteractionLog", features: FeatureSet, cutoffs: Sequence[pd.Timestamp], population: Population | None
+) -> Table:
+    """The table that `build_features` would build, to be read piece by piece; what it would refuse is refused here.
+
+    Event types that the log does not have are let pass, as a scoring job does.
+
+    >>> import crmml as cm
+    >>> log = cm.simulate_log(50, seed=1).log
+    >>> table = feature_table(log, cm.FeatureSet([cm.Recency()]), [pd.Timestamp("2024-06-01", tz="UTC")], None)
+    >>> [piece.table.column_names for piece in table.pieces(progress=False)]
+    [['customer_id', 'as_of', 'recency']]
+    """
+    features.check(log)
+    table = Table(log, features, tuple(cutoffs), population)
+    log.require_usable()
+    check_cutoffs(log, tuple(cutoffs))
+    return table
+
+
+def count_customers(
+    log: "InteractionLog", cutoffs: Sequence[pd.Timestamp], population: Population | None = None
+) -> list[int]:
+    """How many customers a population has as of each cutoff, counted by the engine in the whole log.
+
+    No table leaves the engine, and the customers are not divided as they are when tables are built: a scoring job
+    compares its rows with these numbers.
+
+    >>> import crmml as cm
+    >>> log = cm.simulate_log(50, seed=1).log
+    >>> cutoffs = [pd.Timestamp(day, tz="UTC") for day in ("2024-01-01", "2024-12-31")]
+    >>> count_customers(log, cutoffs, cm.Population(event_type="purchase", active_within="90d"))
+    [16, 16]
+    """
+    counts = []
+    for cutoff in cutoffs:
+        table = feature_table(log, FeatureSet([Recency()]), [cutoff], population)
+        counts.append(table.count())
+    return counts
 
 
 def check_known(log: "InteractionLog", features: FeatureSet) -> None:

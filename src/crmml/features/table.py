@@ -96,6 +96,14 @@ class Table:
         found = [self.shape.of(piece.table) for piece in self.pieces(progress=progress)]
         return found[0] if len(found) == 1 else sorted_by_keys(found)
 
+    def count(self) -> int:
+        """The number of rows, counted by the engine over the whole log at once."""
+        rows = self.text(self.cutoffs).whole()
+        rows.set("order", None)
+        counted = exp.select(exp.alias_(exp.Count(this=exp.Star()), "n")).from_(rows.subquery("counted"))
+        with self._explained():
+            return int(self.log.engine.row(counted)["n"])
+
     def _on(self, engine: "SparkEngine") -> pa.Table:
         """The rows as another engine makes them, in the types of the embedded one."""
         text = self.text(self.cutoffs)

@@ -19,8 +19,8 @@ from crmml.features.feature_set import FeatureSet
 from crmml.features.targets import Target
 from crmml.jobs.buyers import buyers_rules
 from crmml.jobs.holdout import contender_rows
+from crmml.jobs.part_files import METADATA
 from crmml.jobs.rules import rule_rows
-from crmml.jobs.score import METADATA
 from crmml.report.backtest import BacktestReport, Skipped
 from crmml.report.measures import holdout_table, measures_of
 from crmml.spec import from_data
@@ -103,7 +103,7 @@ def realised(scores: pd.DataFrame | str | Path, log: InteractionLog, target: Tar
 def _read(path: str | Path) -> tuple[pd.DataFrame, Target | None]:
     """The table of a score file, and the target that stands in its metadata."""
     file = as_path(path, "realised: scores")
-    if not file.is_file():
+    if not file.exists():
         raise ConfigError(
             f"realised: there is no file {file} (looked in {Path.cwd()}). Give the file that score() wrote."
         )

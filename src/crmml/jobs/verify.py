@@ -9,9 +9,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from crmml.data.counting import count_distinct
 from crmml.data.files import as_path
 from crmml.errors import ConfigError, DataError
-from crmml.jobs.score import KEYS, METADATA, SCORES, SUCCESS, digest_of_file
+from crmml.jobs.part_files import KEYS, METADATA, SCORES, SUCCESS, digest_of_file
 
 _AGAIN = "Do not use these scores: run the scoring job again."
 # What `_SUCCESS.json` says -> the kind it must have.
@@ -22,7 +23,7 @@ _SAID = {
     "rows": int,
     "customers": int,
     "distinct": int,
-    "sha256": str,
+    "files": dict,
 }
 
 
@@ -31,11 +32,11 @@ class Verified:
     """What `verify` has proven of a folder of scores.
 
     Attributes:
-        path: the file of the scores.
+        path: the scores: a file, or the folder of several.
         model_id, fingerprint: of the bundle, and of all that was scored with what.
         as_of: the cutoffs.
         rows, customers: how many there are, counted again.
-        bytes: size of the file.
+        bytes: size of all files.
 
     >>> at = pd.Timestamp("2024-09-01", tz="UTC")
     >>> path = Path("scores.parquet")
@@ -79,29 +80,70 @@ def verify(folder: str | Path) -> Verified:
     place = as_path(folder, "verify: folder")
     if not place.is_dir():
         raise ConfigError(f"verify: there is no folder {place}. Give the folder that score() wrote to.")
-    proof, path = _proof(place / SUCCESS), place / SCORES
-    if not path.is_file():
-        raise DataError(f"{path}: is missing, although {SUCCESS} is there. {_AGAIN}")
-    found = digest_of_file(path)
-    if found != proof["sha256"]:
-        raise DataError(
-            f"{path}: has been changed: its SHA-256 is {found[:12]}..., not {proof['sha256'][:12]}.... {_AGAIN}"
-        )
-    table, metadata = _read(path)
-    _compare(path, proof, table, metadata)
+    proof, path = read_proof(place), place / SCORES
+    files = _files(place, proof)
+    rows = customers = distinct = 0
+    for file, digest in files.items():
+        keys = _checked(file, digest, proof)
+        rows += len(keys)
+        distinct += int((~keys.duplicated()).sum())
+        customers += int(keys["customer_id"].nunique())
+    _compare(path, {"rows": rows, "customers": customers, "distinct": distinct}, proof)
+    found = customers if len(files) == 1 else count_distinct(list(files), "customer_id")
+    if rows != distinct or found != customers:
+        twice = f"of {rows} rows only {distinct}" if rows != distinct else f"of {customers} customers only {found}"
+        raise DataError(f"{path}: {twice} are distinct, although {SUCCESS} is there. {_AGAIN}")
     return Verified(
         path=path,
         model_id=proof["model_id"],
         fingerprint=proof["fingerprint"],
         as_of=tuple(pd.Timestamp(moment) for moment in proof["as_of"]),
-        rows=len(table),
-        customers=int(table["customer_id"].nunique()),
-        bytes=path.stat().st_size,
+        rows=rows,
+        customers=customers,
+        bytes=sum(file.stat().st_size for file in files),
     )
 
 
-def _proof(path: Path) -> dict[str, Any]:
-    """What the job said when it was done."""
+def _files(place: Path, proof: dict[str, Any]) -> dict[Path, str]:
+    """The files that the proof is about, with their digests; no other may stand among them."""
+    found = {}
+    for name, digest in proof["files"].items():
+        file = place / name
+        if not isinstance(digest, str) or not (name == SCORES or Path(name).parent == Path(SCORES)):
+            raise DataError(f"{place / SUCCESS}: says {name!r}, which is no file of scores. {_AGAIN}")
+        if not file.is_file():
+            raise DataError(f"{file}: is missing, although {SUCCESS} is there. {_AGAIN}")
+        found[file] = digest
+    path = place / SCORES
+    if path.is_dir():
+        others = sorted(file for file in path.iterdir() if file.name[0] not in "._" and file not in found)
+        if others:
+            raise DataError(f"{others[0]}: is none of the files that {SUCCESS} names. {_AGAIN}")
+    return found
+
+
+def _checked(file: Path, digest: str, proof: dict[str, Any]) -> pd.DataFrame:
+    """The keys of one file, once its bytes, its pages and its metadata agree with the proof."""
+    found = digest_of_file(file)
+    if found != digest:
+        raise DataError(f"{file}: has been changed: its SHA-256 is {found[:12]}..., not {digest[:12]}.... {_AGAIN}")
+    keys, metadata = _read(file)
+    said = {
+        "model_id": metadata.get("model_id"),
+        "fingerprint": metadata.get("fingerprint"),
+        "as_of": json.loads(metadata.get("as_of", "null")),
+    }
+    _compare(file, said, proof)
+    return keys
+
+
+def read_proof(folder: Path) -> dict[str, Any]:
+    """What the job in a folder said when it was done.
+
+    Raises:
+        DataError: it has said nothing, or nothing that can be understood.
+    """
+    path = folder / SUCCESS
     if not path.is_file():
         raise DataError(f"{path}: is missing: the job is not done, or it was killed. Wait for it, or run it again.")
     try:
@@ -126,20 +168,7 @@ def _read(path: Path) -> tuple[pd.DataFrame, dict[str, str]]:
     return table.select([name for name in KEYS if name in table.column_names]).to_pandas(), own
 
 
-def _compare(path: Path, proof: dict[str, Any], table: pd.DataFrame, metadata: dict[str, str]) -> None:
-    counted = {
-        "rows": len(table),
-        "customers": int(table["customer_id"].nunique()),
-        "distinct": len(table.drop_duplicates()),
-        "model_id": metadata.get("model_id"),
-        "fingerprint": metadata.get("fingerprint"),
-        "as_of": json.loads(metadata.get("as_of", "null")),
-    }
-    for key, value in counted.items():
+def _compare(path: Path, found: dict[str, Any], proof: dict[str, Any]) -> None:
+    for key, value in found.items():
         if value != proof[key]:
             raise DataError(f"{path}: {key} is {value!r}, but {SUCCESS} says {proof[key]!r}. {_AGAIN}")
-    if counted["rows"] != counted["distinct"]:
-        raise DataError(
-            f"{path}: of {counted['rows']} rows only {counted['distinct']} are distinct, although {SUCCESS} is there. "
-            f"{_AGAIN}"
-        )

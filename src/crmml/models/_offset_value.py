@@ -12,6 +12,7 @@ import numpy as np
 
 from crmml.models._base import Bools, Floats, Ints, State
 from crmml.models._buyers import Buyers
+from crmml.models._history import History
 from crmml.models._predictive import Calibration, Outlook
 from crmml.models._season import Season
 from crmml.models._snapshots import Snapshots
@@ -78,6 +79,8 @@ class OffsetDesign:
         self.season = season
         self.trees = tuple(trees)
         self.calibration = calibration
+        # By cutoff, where they were worked out before, of more rows than will be given together.
+        self.levels: dict[int, float] | None = None
 
     # What it says -------------------------------------------------------------------------------------------
 
@@ -87,17 +90,28 @@ class OffsetDesign:
         The rows of a cutoff together are worth what BG/NBD expects of them, where they are enough to fit it; few rows,
         and rows without a cutoff, stand at the level of the latest training snapshot.
         """
+        expected = self.relative(table, n_jobs)
+        if self.levels is None:
+            levels = self.levels_of(table.history, expected, snapshots)
+        else:
+            levels = np.array([self.levels[int(time)] for time in snapshots.times])
+        return expected * levels[snapshots.codes]
+
+    def relative(self, table: ValueTable, n_jobs: int) -> Floats:
+        """Expected spend of each row up to the level of its snapshot, shape (rows,): it depends on no other row."""
         forecasts = with_newcomers(table, self.buyers, self.days, self.scales, self.newcomers)
         codes = np.zeros(len(table), dtype=np.int64)
         raw = ordering(self.design, table, forecasts, [self.scales], codes)
         if self.trees:
             X = inputs(self.design, table, forecasts, [self.scales], codes)
             raw = raw + np.mean([trees.raw(X, n_jobs) for trees in self.trees], axis=0)
-        expected = np.exp(raw)
-        totals = self.unit * snapshot_totals(table, snapshots, self.days, self.newcomers)
-        sums = np.bincount(snapshots.codes, expected, minlength=len(totals))
-        levels = np.where(np.isfinite(totals), totals / np.maximum(sums, 1e-300), self.level)
-        return expected * levels[snapshots.codes]
+        return np.exp(raw)
+
+    def levels_of(self, history: History, relative: Floats, snapshots: Snapshots) -> Floats:
+        """What the rows of each snapshot are multiplied by for the right total, shape (snapshots,)."""
+        totals = self.unit * snapshot_totals(history, snapshots, self.days, self.newcomers)
+        sums = np.bincount(snapshots.codes, relative, minlength=len(totals))
+        return np.where(np.isfinite(totals), totals / np.maximum(sums, 1e-300), self.level)
 
     def outlook(self, table: ValueTable, base: Floats, times: Ints, days: float, beyond_by: float = 1.0) -> Outlook:
         """What is expected within so many days from the cutoffs `times`; after the labels' `beyond_by` times that."""
@@ -144,7 +158,7 @@ class OffsetDesign:
         unit = _unit(training.spend, plain.btyd, table.history.known)
         newcomers = _newcomers(training, scales, unit)
         forecasts = _filled(table, plain, np.array([one.btyd for one in scales])[snapshots.codes], newcomers)
-        totals = unit * snapshot_totals(table, snapshots, days, newcomers)
+        totals = unit * snapshot_totals(table.history, snapshots, days, newcomers)
         season = _season(training, totals)
         stored = unit * np.bincount(snapshots.codes, forecasts.btyd, len(totals))
         totals = np.where(np.isfinite(totals), totals, stored)
@@ -209,12 +223,12 @@ class OffsetDesign:
         )
 
 
-def snapshot_totals(table: ValueTable, snapshots: Snapshots, days: float, newcomers: Newcomers) -> Floats:
+def snapshot_totals(everybody: History, snapshots: Snapshots, days: float, newcomers: Newcomers) -> Floats:
     """What a BG/NBD of its own expects of all rows of a snapshot, shape (snapshots,); NaN where they are too few."""
     totals = np.full(len(snapshots.times), np.nan)
     for code in range(len(totals) if snapshots.dated else 0):
         rows = snapshots.codes == code
-        history = table.history[rows]
+        history = everybody[rows]
         buyers = Buyers.learn(history) if history.known.sum() >= _LEAST_SNAPSHOT else None
         if buyers is not None:
             spend = buyers.expected_spend(history, days)
