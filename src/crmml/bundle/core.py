@@ -13,17 +13,17 @@ from crmml.bundle import format as files
 from crmml.bundle.lists import build_lists
 from crmml.bundle.probe import PREFIX, check_probe, make_probe
 from crmml.bundle.reference import PREFIX as REFERENCE
-from crmml.bundle.reference import Reference
-from crmml.bundle.scoring import check_parts, left_already, table_details, table_scores, task_of
+from crmml.bundle.reference import LIST_COLUMNS, Reference
+from crmml.bundle.scoring import check_parts, left_already, nobody, score_rows, task_of, watched
 from crmml.data.cleaning import CleaningStep
 from crmml.data.files import as_path, atomic_folder, check_writable
 from crmml.data.roles import Roles
 from crmml.data.time import AsOf, moments_of, spoken
-from crmml.errors import BundleError, ConfigError, CrmmlError, DataError, MissingExtraError
+from crmml.errors import BundleError, ConfigError, CrmmlError, MissingExtraError
 from crmml.features.datasets import build_features
 from crmml.features.feature_set import FeatureSet
 from crmml.features.interactions import ItemWeights
-from crmml.features.targets import Population, Target
+from crmml.features.targets import Target
 from crmml.spec import completed, from_data, to_data
 
 if TYPE_CHECKING:
@@ -155,11 +155,7 @@ class Bundle:
             else self._table(cleaned, cutoffs, everyone, details)
         )
         if table.empty:
-            population = "customers with a history" if self.target is None else f"the {self.target.population!r}"
-            raise DataError(
-                f"score: nobody is among {population} as of {', '.join(spoken(cutoff) for cutoff in cutoffs)}. "
-                "Use a later as_of, or check the event types of the log: print(log.check())."
-            )
+            raise nobody(self.target, cutoffs)
         return table.assign(model_id=self.model_id)
 
     def _table(
@@ -169,15 +165,11 @@ class Bundle:
         features = self.features
         assert isinstance(features, FeatureSet)  # noqa: S101 (the task says so)
         rows = build_features(log, features, cutoffs, population=population, known_event_types=False)
-        keys = rows.index.to_frame(index=False)
-        if rows.empty:
-            return keys
-        more = table_details(self.model, self.target, rows) if details else {}
-        table = keys.assign(**table_scores(self.model, self.target, rows), **more)
-        if not isinstance(population, Population) or population.active_within is None:
+        table = score_rows(self.model, self.target, rows, details=details)
+        active = watched(self.target)
+        if table.empty or active is None:
             return table
-        left = left_already(log, population, rows.index, cutoffs)
-        table = table.assign(eligible=True)
+        left = left_already(log, active, rows.index, cutoffs)
         if everyone:
             both = pd.concat([table, left.assign(eligible=False)])
             table = both.sort_values(["customer_id", "as_of"], ignore_index=True)
@@ -296,7 +288,7 @@ class Bundle:
             raise BundleError(f"{where}: {error}") from None
         check_probe(features, target, model, probe, folder)
         if reference:
-            bundle.reference = Reference.from_arrays(reference, getattr(features, "names", ()), folder)
+            bundle.reference = Reference.from_arrays(reference, getattr(features, "names", LIST_COLUMNS), folder)
         bundle.model_id = document["model_id"]  # of the version that made it: defaults added since do not change it
         return bundle
 

@@ -284,6 +284,13 @@ def _add_score(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--as-of", metavar="TIME", help="the cutoff, such as 2024-10-01 (default: configuration)")
     parser.add_argument("--out", metavar="FOLDER", help="where the scores are written (default: configuration)")
+    parser.add_argument(
+        "--parts",
+        metavar="N",
+        type=int,
+        help="how many parts to divide the customers into (default: by their number)",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be done; nothing is written")
     _add_store(parser)
 
 

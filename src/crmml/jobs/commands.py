@@ -23,7 +23,7 @@ from crmml.jobs.backtest import backtest
 from crmml.jobs.monitor import monitor
 from crmml.jobs.promote import promote
 from crmml.jobs.registry import register, rollback
-from crmml.jobs.score import score
+from crmml.jobs.score import plan_score, score
 from crmml.jobs.tags import TAGS, build_tags
 from crmml.jobs.tracking import load_bundle, track
 from crmml.jobs.train import train
@@ -105,12 +105,22 @@ def backtest_config(*, config: str, until: str | None, html: str | None) -> None
         print(f"\n{_lines([('written', report.to_html(html))])}")
 
 
-def score_log(*, bundle: str, source: str | None, as_of: str | None, out: str | None, tracking_uri: str | None) -> None:
+def score_log(
+    *,
+    bundle: str,
+    source: str | None,
+    as_of: str | None,
+    out: str | None,
+    parts: int | None,
+    dry_run: bool,
+    tracking_uri: str | None,
+) -> None:
     """`crmml score`."""
-    asked = _of_bundle(score, bundle, source, {"as_of": as_of, "out": out}, tracking_uri=tracking_uri)
+    given = {"as_of": as_of, "out": out, "parts": parts}
+    asked = _of_bundle(score, bundle, source, given, tracking_uri=tracking_uri)
     if "out" not in asked:
         raise ConfigError(f"{source or bundle}: where to? Add --out scores, or the key 'out' to a configuration.")
-    print(_lines([("written", score(**asked))]))
+    print(plan_score(**asked) if dry_run else _lines([("written", score(**asked))]))
 
 
 def verify_scores(*, folder: str) -> None:
