@@ -16,6 +16,7 @@ from pandas.testing import assert_frame_equal
 import crmml as cm
 from crmml.data.files import lock
 from crmml.jobs import part_rows
+from crmml.jobs.part_files import proof_of
 from crmml.spec import from_data
 from tests.bundle.bundles import KINDS, LATER, bundle, log, saved
 from tests.data.test_files import names
@@ -48,6 +49,7 @@ def test_the_file_holds_the_scores(kind: str, tmp_path: Path) -> None:
             len(expected[expected["as_of"] == at]["customer_id"].unique()) for at in expected["as_of"].unique()
         ),
         "files": {"scores.parquet": hashlib.sha256(path.read_bytes()).hexdigest()},
+        "digest": json.loads(proof_of(proof))["digest"],
     }
     assert metadata[b"crmml.model_id"].decode() == bundle(kind).model_id
     assert json.loads(metadata[b"crmml.as_of"]) == proof["as_of"]

@@ -46,6 +46,24 @@ def test_every_flipped_bit_is_found(folder: Path) -> None:
     cm.verify(folder)
 
 
+def test_every_flipped_bit_of_the_proof_is_found(folder: Path) -> None:
+    """Also in what the scores know nothing of, such as the target: mutants of one byte each."""
+    path = folder / "_SUCCESS.json"
+    raw = path.read_bytes()
+    for place in range(0, len(raw), 7):
+        changed = bytearray(raw)
+        changed[place] ^= 1 << place % 8
+        path.write_bytes(changed)
+        with pytest.raises(cm.DataError):
+            cm.verify(folder)
+    path.write_bytes(raw.replace(b'"60d"', b'"90d"', 1))
+    with pytest.raises(cm.DataError) as caught:
+        cm.verify(folder)
+    assert str(caught.value) == f"{path}: has been changed: its digest does not match. {AGAIN}"
+    path.write_bytes(raw)
+    cm.verify(folder)
+
+
 def test_scores_of_another_job_beside_the_proof(folder: Path, tmp_path: Path) -> None:
     other = cm.score(bundle("churn"), log(), "2024-08-01", tmp_path / "other")
     shutil.copy(other, folder / "scores.parquet")

@@ -210,6 +210,17 @@ def read_back(path: Path) -> pd.DataFrame:
     return keys
 
 
+def proof_of(report: Mapping[str, Any]) -> bytes:
+    """The text of a proof: what is said, and last the digest of all that, so that a changed proof is found as well.
+
+    >>> json.loads(proof_of({"rows": 2}))["digest"][:12]
+    '537a592083d4'
+    """
+    said = {key: value for key, value in report.items() if key != "digest"}
+    digest = hashlib.sha256(json.dumps(said, indent=1).encode()).hexdigest()
+    return (json.dumps({**said, "digest": digest}, indent=1) + "\n").encode()
+
+
 def digest_of_file(path: Path) -> str:
     """The SHA-256 of all bytes of a file, as hexadecimal digits."""
     with path.open("rb") as file:

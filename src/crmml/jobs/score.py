@@ -19,7 +19,7 @@ from crmml.data.manifest import identity_of
 from crmml.data.prepared import source_digests
 from crmml.data.time import AsOf, moments_of, spoken
 from crmml.errors import ConfigError, DataError
-from crmml.jobs.part_files import LOCK, PARTS, SCORES, SUCCESS, Parts, check_replaceable, digest_of_file
+from crmml.jobs.part_files import LOCK, PARTS, SCORES, SUCCESS, Parts, check_replaceable, digest_of_file, proof_of
 from crmml.jobs.part_rows import ListRows, TableRows, checked_parts, rows_of
 from crmml.jobs.parts import progress_bar
 from crmml.jobs.tracking import load_bundle
@@ -279,7 +279,7 @@ def _publish(job: _Job) -> None:
     proof.unlink(missing_ok=True)
     if not parts.published:
         replace_path(files[0] if parts.of == 1 else parts.place, path)
-    write_bytes(proof, (json.dumps(report, indent=1) + "\n").encode())
+    write_bytes(proof, proof_of(report))
 
 
 def _is_done(folder: Path, fingerprint: str) -> bool:

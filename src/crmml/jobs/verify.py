@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from crmml.data.counting import count_distinct
 from crmml.data.files import as_path
 from crmml.errors import ConfigError, DataError
-from crmml.jobs.part_files import KEYS, METADATA, SCORES, SUCCESS, digest_of_file
+from crmml.jobs.part_files import KEYS, METADATA, SCORES, SUCCESS, digest_of_file, proof_of
 
 _AGAIN = "Do not use these scores: run the scoring job again."
 # What `_SUCCESS.json` says -> the kind it must have.
@@ -57,7 +57,8 @@ def verify(folder: str | Path) -> Verified:
     """Read everything in a folder of `score` again, and compare it with what the job proved.
 
     Every byte is compared with the digest in `_SUCCESS.json`, every page with its checksum, the number of rows,
-    customers and distinct keys with those counted when they were written, the metadata with the proof.
+    customers and distinct keys with those counted when they were written, the metadata with the proof,
+    and the proof with its own digest.
 
     Args:
         folder: what `score` was given as `out`.
@@ -93,6 +94,8 @@ def verify(folder: str | Path) -> Verified:
     if rows != distinct or found != customers:
         twice = f"of {rows} rows only {distinct}" if rows != distinct else f"of {customers} customers only {found}"
         raise DataError(f"{path}: {twice} are distinct, although {SUCCESS} is there. {_AGAIN}")
+    if (place / SUCCESS).read_bytes() != proof_of(proof):  # last: what is wrong in particular has been said by now
+        raise DataError(f"{place / SUCCESS}: has been changed: its digest does not match. {_AGAIN}")
     return Verified(
         path=path,
         model_id=proof["model_id"],
