@@ -12,8 +12,8 @@ from crmml import __version__
 from crmml.bundle import format as files
 from crmml.bundle.lists import build_lists
 from crmml.bundle.probe import PREFIX, check_probe, make_probe
-from crmml.bundle.reference import PREFIX as REFERENCE
 from crmml.bundle.reference import LIST_COLUMNS, Reference
+from crmml.bundle.reference import PREFIX as REFERENCE
 from crmml.bundle.scoring import check_parts, left_already, nobody, score_rows, task_of, watched
 from crmml.data.cleaning import CleaningStep
 from crmml.data.files import as_path, atomic_folder, check_writable

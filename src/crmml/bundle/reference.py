@@ -17,6 +17,8 @@ from crmml.errors import BundleError
 
 PREFIX = "reference."
 SCORE, LABEL = "score", "label"
+# What stands in the place of features where a recommender was trained: see `list_reference`.
+LIST_COLUMNS = ("interactions", "new_customer", "new_items", "item_popularity")
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
