@@ -258,6 +258,23 @@ with lock({str(tmp_path / "l")!r}, wait=True):
     assert waiting.communicate(timeout=30)[0] == "in\n"
 
 
+def test_a_folder_takes_away_what_killed_writers_left_and_nothing_of_those_who_live(tmp_path: Path) -> None:
+    target = tmp_path / "bundle"
+    killed = "import os, sys; from crmml.data.files import atomic_folder; w = atomic_folder(sys.argv[1]); w.__enter__()"
+    subprocess.run([sys.executable, "-c", f"{killed}; os.kill(os.getpid(), 9)", str(target)], check=False)
+    (tmp_path / ".other.0123456789abcdef.tmp").mkdir()
+    (tmp_path / ".writable.0123456789abcdef.tmp").touch()
+    assert len(names(tmp_path)) == 3
+    with atomic_folder(target) as living:
+        (living / "a").write_text("first")
+        with atomic_folder(target) as second:
+            (second / "a").write_text("second")
+        assert names(tmp_path) == sorted([living.name, ".other.0123456789abcdef.tmp", "bundle"])
+        assert (target / "a").read_text() == "second"
+    assert names(tmp_path) == [".other.0123456789abcdef.tmp", "bundle"]
+    assert (target / "a").read_text() == "first"
+
+
 def test_leftovers_of_other_names_stay(tmp_path: Path) -> None:
     mine, other = ".a.txt.0123456789abcdef.tmp", ".b.txt.0123456789abcdef.tmp"
     make(tmp_path, {mine: b"", other: b"", ".a.txt.tmp": b""})

@@ -21,6 +21,7 @@ if sys.platform != "win32":
 
 # The longest name that common file systems take, in bytes.
 MAX_NAME = 255
+_PROBE = "writable"
 _EXCHANGE = 2  # RENAME_EXCHANGE of renameat2(2)
 _AT_FDCWD = -100
 
@@ -90,7 +91,8 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     """Give a temporary folder beside `path`; when the block ends well, it takes the place of `path`.
 
     A folder that is already there is exchanged in one step where the system can (Linux), else moved aside
-    first, and then removed. What may be replaced is for the caller to decide, before the work starts.
+    first, and then removed. What may be replaced is for the caller to decide, before the work starts. Temporary folders
+    that processes left which were killed here are removed; those of others that are at work stay.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp()) / "bundle"
@@ -106,14 +108,52 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         raise ConfigError(f"{target}: is a file, not a folder. Give another name, or remove it.")
     check_writable(target.parent)
     temporary = _temporary(target)
-    with _cleaned_up(target, lambda: shutil.rmtree(temporary, ignore_errors=True)):
-        temporary.mkdir()
+    with _cleaned_up(target, lambda: shutil.rmtree(temporary, ignore_errors=True)), _held(temporary):
         yield temporary
         for file in sorted(temporary.rglob("*")):
             _sync(file)
         _sync(temporary)
         _replace_folder(temporary, target)
         _sync(target.parent)
+    # Only now: before, what a killed process left could be the only whole copy of the old.
+    _remove_abandoned(target)
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Make a folder and hold it: one that nobody holds was left by a process that was killed."""
+    handle = -1
+    while handle < 0:
+        folder.mkdir()
+        if sys.platform == "win32":
+            break
+        with suppress(FileNotFoundError):  # between the two lines, another process took it for abandoned
+            handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+            with suppress(OSError):  # a file system without locks: then nobody removes what is abandoned either
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            if not folder.exists():
+                os.close(handle)
+                handle = -1
+    try:
+        yield
+    finally:
+        if handle >= 0:
+            os.close(handle)
+
+
+def _remove_abandoned(target: Path) -> None:
+    """Remove the temporary folders beside `target` that nobody holds any more, as far as the disk lets."""
+    remove_leftovers(target.with_name(_PROBE))  # whoever made it does not miss it
+    if sys.platform == "win32":
+        return
+    for left in _leftovers(target):
+        with suppress(OSError):
+            handle = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                remove_tree(left)
+            finally:
+                os.close(handle)
 
 
 def check_writable(folder: str | Path) -> None:
@@ -128,7 +168,7 @@ def check_writable(folder: str | Path) -> None:
 may write to, like ./scores.
     """
     place = Path(folder)
-    probe = _temporary(place / "writable")
+    probe = _temporary(place / _PROBE)
     try:
         place.mkdir(parents=True, exist_ok=True)
         try:
@@ -186,8 +226,7 @@ def remove_leftovers(path: str | Path) -> None:
     >>> list(file.parent.iterdir())
     []
     """
-    target = Path(path)
-    for left in target.parent.glob(f".{escape(target.name)}.{'[0-9a-f]' * 16}.tmp"):
+    for left in _leftovers(Path(path)):
         remove_tree(left)
 
 
@@ -253,6 +292,10 @@ def _reason(error: OSError) -> str:
 
 def _temporary(target: Path) -> Path:
     return target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
+
+
+def _leftovers(target: Path) -> list[Path]:
+    return list(target.parent.glob(f".{escape(target.name)}.{'[0-9a-f]' * 16}.tmp"))
 
 
 def _replace_folder(temporary: Path, target: Path) -> None:
