@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crmml.metrics import ndcg_at_k, recall_at_k
-from crmml.recommend.blend import Judged, blended, fitted_weights, ndcg, places, recall
+from crmml.recommend.blend import Judged, ndcg, places, recall
 from crmml.recommend.candidates import Candidates
 
 
@@ -37,23 +37,6 @@ def test_figures_are_those_of_the_metrics(customers: int, each: int, k: int, mis
         actual[who] += [1000 + number for number in range(missed)]
     assert ndcg(score, case, k).mean() == pytest.approx(ndcg_at_k(actual, lists, k))
     assert recall(score, case, k).mean() == pytest.approx(recall_at_k(actual, lists, k))
-
-
-def test_a_generator_that_knows_gets_the_weight_of_one_that_guesses() -> None:
-    case = judged(300, 10, 2, seed=0)
-    knowing = np.stack([case.wanted + case.candidates.score[:, 0] / 2, case.candidates.score[:, 1]], axis=1)
-    case = case._replace(candidates=case.candidates._replace(score=knowing))
-    weights = fitted_weights(case, 5)
-    assert weights.tolist() in ([1.5, 0.5], [1.5, 1.0], [1.0, 0.5])
-    fitted, equal = (ndcg(blended(knowing, each), case, 5).mean() for each in (weights, np.ones(2)))
-    assert fitted > equal
-
-
-def test_weights_stay_equal_where_nothing_speaks_against_it() -> None:
-    case = judged(20, 6, 1, seed=1)
-    same = np.repeat(case.candidates.score, 3, axis=1)
-    case = case._replace(candidates=case.candidates._replace(score=same))
-    assert fitted_weights(case, 5).tolist() == [1.0, 1.0, 1.0]
 
 
 def test_ties_go_by_item() -> None:

@@ -114,7 +114,7 @@ def test_candidates_have_source_and_rank(fitted: TwoStage) -> None:
     assert table["customer_id"].unique().tolist() == [3]
     assert set(table["source"]) == set(fitted.generators_)
     alone = Popularity().fit(log_of_tastes()).recommend([3], k=100)
-    mine = table[table["source"] == "Popularity"].sort_values("rank")
+    mine = table[table["source"] == list(fitted.generators_)[-1]].sort_values("rank")
     assert mine["item_id"].tolist() == alone["item_id"].tolist()
 
 
@@ -172,6 +172,15 @@ def test_a_state_that_was_not_written_is_refused(fitted: TwoStage, change: dict[
         model.set_state({**fitted.get_state(), **change})
     assert str(caught.value) == f"TwoStage.set_state: {problem}. The state is damaged: train the model again."
     assert not hasattr(model, "matrix_")
+
+
+def test_a_ranker_that_misses_a_generator_is_refused(ranked: TwoStage) -> None:
+    with pytest.raises(BundleError) as caught:
+        clone(ranked).set_state({**ranked.get_state(), "blend_weights": np.array([1.0, 0.0])})
+    assert str(caught.value) == (
+        "TwoStage.set_state: blend_weights leave out what the ranker looks at. The state is damaged: train the model "
+        "again."
+    )
 
 
 @pytest.mark.parametrize(

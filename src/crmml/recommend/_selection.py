@@ -11,8 +11,9 @@ from sklearn.base import clone
 from crmml.recommend._holdout import KINDS, HoldOut, hold_out
 from crmml.recommend._recency import recency_of
 from crmml.recommend._threads import mapped
+from crmml.recommend._weights import fitted_weights, weighed
 from crmml.recommend.base import Recommender
-from crmml.recommend.blend import Judged, blended, fitted_weights, ndcg, recall
+from crmml.recommend.blend import Judged, blended, ndcg, recall
 from crmml.recommend.candidates import Candidates, candidates
 from crmml.recommend.matrix import Interactions
 from crmml.recommend.reranker import Seen, columns, trained
@@ -35,7 +36,8 @@ class Selection(NamedTuple):
     """What was decided, and why.
 
     generators: by name, unfitted, with the parameters chosen. parameters: those that were chosen or set, by generator.
-    weights: of the blend, shape (generators,). ranker: where it was chosen. table: see `TwoStage.selection_`.
+    weights: of the blend, shape (generators,), 0 for those that are not used. ranker: where it was chosen.
+    table: see `TwoStage.selection_`.
     """
 
     generators: dict[str, Recommender]
@@ -148,7 +150,7 @@ def _decide(
     weights = fitted_weights(train, ground.k)
     scores = {name: _alone(judge.candidates, column) for column, name in enumerate(fitted)}
     scores[EQUAL] = blended(judge.candidates.score, equal)
-    scores[FITTED] = blended(judge.candidates.score, weights)
+    scores[FITTED] = weighed(judge.candidates, weights)
     ranker = None
     if len(train.held) + len(stop.held) >= LEAST_TO_RANK:
         seen = [(part, ground.table(part, group)) for part, group in zip((train, stop), groups, strict=False)]

@@ -1,4 +1,4 @@
-"""A weighted sum of standardised scores, its weights chosen on a hold-out."""
+"""A weighted sum of standardised scores, and how good an order is on a hold-out."""
 
 from typing import NamedTuple
 
@@ -8,9 +8,6 @@ from numpy.typing import NDArray
 from crmml.recommend.candidates import Candidates
 
 Floats = NDArray[np.float64]
-PASSES = 2
-STEPS = (0.0, 2.0)
-MOST = 2_000  # customers that weights are fitted to: further ones change little, and take their time
 
 
 class Judged(NamedTuple):
@@ -46,31 +43,6 @@ def blended(score: Floats, weights: Floats) -> Floats:
     for column, weight in enumerate(weights):
         total += weight * score[:, column]
     return np.asarray(total / weights.sum())
-
-
-def fitted_weights(judged: Judged, k: int) -> Floats:
-    """Weights of the generators with the highest mean NDCG at k, found one by one from equal ones.
-
-    Shape (generators,). A weight changes only for a higher figure, so that equal weights are the answer where
-    nothing speaks against them; and it goes half way only, to 0.5 or 1.5: no hold-out is quite like what comes.
-    """
-    judged = judged.of(np.arange(len(judged.held)) < MOST)
-    weights = np.ones(judged.candidates.score.shape[1])
-    best = ndcg(blended(judged.candidates.score, weights), judged, k).mean()
-    for _ in range(PASSES):
-        before = best
-        for column in range(len(weights)):
-            for step in STEPS:
-                changed = weights.copy()
-                changed[column] = step
-                if not changed.any():
-                    continue
-                found = ndcg(blended(judged.candidates.score, changed), judged, k).mean()
-                if found > best:
-                    best, weights = found, changed
-        if best == before:
-            break
-    return np.asarray((1 + weights) / 2)
 
 
 def places(score: Floats, candidates: Candidates) -> NDArray[np.int64]:

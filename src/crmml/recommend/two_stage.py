@@ -35,14 +35,15 @@ class TwoStage(Recommender):
     First stage: the union of the `size` best items of every generator. Second stage: one of
 
     - the equal blend: the mean of the generators' scores, each standardised within the customer's candidates;
-    - the fitted blend: the same with weights;
+    - the fitted blend: the same with weights, without the generators that do not help;
     - the ranker: LambdaRank over the scores and ranks, the item's popularity, the customer's activity and taste.
 
     The equal blend is taken unless another is better, on customers who fitted nothing, by more than two standard
     errors of NDCG at `k`, and no worse on any kind of hold-out. Where events are in order (`Interactions.from_frame`
     with a timestamp, and in bundles), that is what came in the last `share` of all events, and the ranker also sees
     how long ago things were; else items drawn at random, and items like each other, as a later visit would have.
-    `selection_` is the table of this decision; `chosen_` says it in a word. The generators then learn from everything.
+    `selection_` is the table of this decision; `chosen_` says it in a word. The generators that are used
+    (`generators_`, those whose weight in `weights_` is above 0) then learn from everything.
     Where there are too few customers for a hold-out, it is the equal blend.
 
     generators: unfitted recommenders; by default ItemKNN, UserKNN, SpectralFilter, EASE twice and ALS, the first two
@@ -146,8 +147,9 @@ class TwoStage(Recommender):
         found = select(self._unfitted(), matrix, plan, grids, set_here)
         self.selection_, self.chosen_, self.weights_ = found.table, found.chosen, found.weights
         self.parameters_, self._ranker = found.parameters, found.ranker
-        generators = mapped(lambda one: one.fit(matrix), found.generators.values(), self.n_jobs)
-        self.generators_ = dict(zip(found.generators, generators, strict=True))
+        used = [name for name, weight in zip(found.generators, found.weights, strict=True) if weight > 0]
+        fitted = mapped(lambda name: found.generators[name].fit(matrix), used, self.n_jobs)
+        self.generators_ = dict(zip(used, fitted, strict=True))
         self._recency = _recency.recency_of(matrix)
 
     def _unfitted(self) -> dict[str, Recommender]:
@@ -164,7 +166,7 @@ class TwoStage(Recommender):
     def _ordered(self, found: Candidates, customers: NDArray[np.int64], size: int) -> NDArray[np.float64]:
         """The score of the second stage for these candidates, shape (n,)."""
         if self._ranker is None:
-            return blended(found.score, self.weights_)
+            return blended(found.score, self.weights_[self.weights_ > 0])
         seen = Seen(self.matrix_, self._recency, self.repeats)
         return self._ranker.raw(columns(found, seen, customers, size), self.n_jobs)
 
@@ -216,8 +218,11 @@ class TwoStage(Recommender):
 
     def _get_arrays(self) -> dict[str, NDArray[Any]]:
         arrays = written(self.selection_, self.chosen_, self.parameters_, self._ranker)
-        for at, one in enumerate(self.generators_.values()):
-            arrays |= {f"generator{at}.{name}": array for name, array in one._get_arrays().items()}
+        for at, (kind, one) in enumerate(self._unfitted().items()):
+            used = self.generators_.get(kind)
+            # Of a generator that is not used there is nothing to know.
+            known = used._get_arrays() if used is not None else dict.fromkeys(one._array_names(), np.empty(0))
+            arrays |= {f"generator{at}.{name}": array for name, array in known.items()}
         return {**arrays, **_recency.written(self._recency), "blend_weights": self.weights_}
 
     def _set_arrays(self, state: dict[str, Any], matrix: Interactions, where: str) -> None:
@@ -228,11 +233,18 @@ class TwoStage(Recommender):
         recency = _recency.read(state, matrix, where)
         columns = width(len(generators), recency, repeats=self.repeats)
         table, chosen, parameters, ranker = read(state, generators, columns, where)
+        if ranker is not None and not weights.all():
+            raise damaged(f"{where}: blend_weights leave out what the ranker looks at")
         for at, (name, one) in enumerate(generators.items()):
+            if not weights[at]:
+                continue
             own = f"generator{at}."
             one.set_params(**parameters.get(name, {}))
             arrays = {key.removeprefix(own): array for key, array in state.items() if key.startswith(own)}
             one._set_arrays(arrays, matrix, f"{where}: {name}")
             one.matrix_ = matrix
-        self.generators_, self.weights_, self._recency = generators, weights, recency
+        self.generators_ = {
+            name: one for (name, one), weight in zip(generators.items(), weights, strict=True) if weight
+        }
+        self.weights_, self._recency = weights, recency
         self.selection_, self.chosen_, self.parameters_, self._ranker = table, chosen, parameters, ranker
