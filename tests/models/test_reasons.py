@@ -56,7 +56,7 @@ def the_direction_is_that_of_the_contribution(module: ModuleType) -> None:
     [
         ('"raises" if adds > 0.0', '"raises" if adds < 0.0'),
         ("np.argsort(-np.abs(contributions)", "np.argsort(np.abs(contributions)"),
-        ("_number(X[row, column], unit)", "_number(typical[column], unit)"),
+        ("{_number(value, unit)}, others", "{others[column]}, others"),
     ],
     ids=["turned round", "least first", "the others' value"],
 )

@@ -1,5 +1,6 @@
 """Why a score is what it is, in words: the columns that moved it most, with their values and those of the others."""
 
+import math
 import re
 from collections.abc import Sequence
 
@@ -101,18 +102,18 @@ def reasons(names: Sequence[tuple[str, str]], X: Floats, typical: Floats, contri
 the probability)']
     """
     order = np.argsort(-np.abs(contributions), axis=1, kind="stable")[:, :TOP]
-    others = [_number(value, unit) for value, (_, unit) in zip(typical, names, strict=True)]
+    others = [_number(value, unit) for value, (_, unit) in zip(typical.tolist(), names, strict=True)]
+    # Plain numbers: each is looked at several times, and arrays give them out slowly.
+    picked = (order, np.take_along_axis(X, order, axis=1), np.take_along_axis(contributions, order, axis=1))
     texts = []
-    for row, columns in enumerate(order):
+    for columns, values, moves in zip(*(each.tolist() for each in picked), strict=True):
         parts = []
-        for column in columns:
-            adds = contributions[row, column]
+        for column, value, adds in zip(columns, values, moves, strict=True):
             if adds == 0.0:
                 break
             name, unit = names[column]
             direction = "raises" if adds > 0.0 else "lowers"
-            value = _number(X[row, column], unit)
-            parts.append(f"{name}: {value}, others {others[column]} ({direction} the probability)")
+            parts.append(f"{name}: {_number(value, unit)}, others {others[column]} ({direction} the probability)")
         texts.append("; ".join(parts))
     return texts
 
@@ -123,10 +124,10 @@ def _number(value: float, unit: str) -> str:
     >>> _number(143.0, " days"), _number(0.12345, ""), _number(1234567.8, ""), _number(float("nan"), " days")
     ('143 days', '0.123', '1,234,568', 'missing')
     """
-    if np.isnan(value):
+    if math.isnan(value):
         return "missing"
     if abs(value) >= 1e15:
         return f"{value:.3g}{unit}"
-    plain = value == np.round(value) or abs(value) >= 100.0
+    plain = value.is_integer() or abs(value) >= 100.0
     text = f"{value:,.0f}" if plain else f"{value:.3g}"
     return f"{'0' if text == '-0' else text}{unit}"
