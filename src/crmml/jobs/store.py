@@ -13,7 +13,12 @@ from crmml.errors import ConfigError, DataError, MissingExtraError
 
 DEFAULT_STORE = "sqlite:///mlflow.db"
 _NOISY = ("mlflow", "alembic")
-_QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
+_QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",  # a server that is gone is given up after 15 s, not after four minutes
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # with a server, it prints links among the output of a job
+}
 
 
 def store_of(tracking_uri: str | None) -> str:
