@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import crmml as cm
-from crmml.bundle.reference import PREFIX, Reference
+from crmml.bundle.reference import LIST_COLUMNS, PREFIX, Reference
 from tests.bundle.bundles import FEATURES, PARTS, log
 
 CUTOFFS = ["2024-02-01", "2024-04-01", "2024-06-01"]
@@ -47,8 +47,20 @@ def test_it_counts_the_training_rows_and_comes_back(kind: str, tmp_path: Path) -
     )
 
 
-def test_recommenders_have_none() -> None:
-    assert trained("popularity").reference is None
+def test_a_recommender_keeps_who_took_what(tmp_path: Path) -> None:
+    bundle = trained("popularity")
+    reference = bundle.reference
+    assert reference is not None
+    assert reference.columns == (*LIST_COLUMNS, "score")
+    features, target, _ = PARTS["popularity"]
+    recent = cm.ItemWeights(weights=features.weights, window=target.horizon)
+    taken = cm.build_interactions(log(), recent, CUTOFFS)
+    assert reference.customers.tolist() == taken.groupby("as_of")["customer_id"].nunique().tolist()
+    loaded = cm.Bundle.load(bundle.save(tmp_path / "lists"))
+    assert loaded.model_id == bundle.model_id
+    assert loaded.reference is not None
+    for name, array in reference.arrays().items():
+        np.testing.assert_array_equal(loaded.reference.arrays()[name], array)
 
 
 def test_a_customer_stands_in_the_same_half_at_every_cutoff() -> None:

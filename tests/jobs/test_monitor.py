@@ -102,8 +102,9 @@ def test_a_bundle_without_reference_and_wrong_arguments(trained: tuple[cm.Bundle
     calls: dict[str, Callable[[], object]] = {
         f"monitor: the bundle {old.model_id} has no reference distributions: it was trained before crmml kept them. "
         "Train it anew with train().": lambda: cm.monitor(old, log(), "2024-12-01"),
-        f"monitor: the bundle {lists.model_id} has no reference distributions: it recommends items, and has no table "
-        "of features. Measure lists with evaluate_recommenders().": lambda: cm.monitor(lists, log(), "2024-12-01"),
+        f"monitor: the bundle {lists.model_id} has no reference distributions: a recommender keeps them where it was "
+        "trained with at least three cutoffs, each a horizon or more after the first event. Train it anew with them: "
+        "train(..., as_of=cutoffs(start, end, every='30d')).": lambda: cm.monitor(lists, log(), "2024-12-01"),
         "monitor: log is 'events.parquet'. Use InteractionLog(source, customer_id=..., ...).": lambda: cm.monitor(
             churn,
             "events.parquet",  # type: ignore[arg-type]

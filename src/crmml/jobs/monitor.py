@@ -1,5 +1,6 @@
 """`monitor`: is the log of today still like that of the training, and were earlier predictions right?"""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,14 +8,16 @@ import pandas as pd
 
 from crmml.bundle import Bundle
 from crmml.bundle.drift import Row, as_table, compare, level_row, population_row
+from crmml.bundle.list_reference import coverage_row, list_rows
 from crmml.bundle.reference import LABEL, SCORE, Reference
 from crmml.bundle.scoring import main_score
 from crmml.data.log import InteractionLog
 from crmml.data.time import AsOf, moment_of, spoken
 from crmml.errors import ConfigError, CrmmlError, DataError
 from crmml.features.datasets import build_features
-from crmml.features.feature_set import FeatureSet
+from crmml.features.interactions import ItemWeights
 from crmml.jobs.realised import realised
+from crmml.jobs.realised_lists import hit_row, realised_lists
 from crmml.jobs.tracking import load_bundle
 from crmml.metrics.drift import LEAST_CUTOFFS, benjamini_hochberg
 from crmml.report.backtest import BacktestReport
@@ -84,7 +87,7 @@ def monitor(
     if loaded.target is not None:
         try:
             outcome = _outcome(loaded, cleaned, cutoff, scores)
-            rows += _looking_back(reference, outcome)
+            rows += [hit_row(outcome)] if loaded.task == "items" else _looking_back(reference, outcome)
         except CrmmlError as error:
             if scores is not None:
                 raise
@@ -96,6 +99,7 @@ def monitor(
         target=repr(loaded.target),
         as_of=cutoff,
         training_cutoffs=loaded.training_cutoffs,
+        compared_with=reference.n_cutoffs,
         problems=cleaned.check().problems,
         notes=tuple(notes),
         realised=outcome,
@@ -107,7 +111,8 @@ def monitor(
 def _reference(bundle: Bundle) -> Reference:
     if bundle.reference is None:
         why = (
-            "it recommends items, and has no table of features. Measure lists with evaluate_recommenders()."
+            "a recommender keeps them where it was trained with at least three cutoffs, each a horizon or more after "
+            "the first event. Train it anew with them: train(..., as_of=cutoffs(start, end, every='30d'))."
             if bundle.task == "items"
             else "it was trained before crmml kept them. Train it anew with train()."
         )
@@ -118,7 +123,8 @@ def _reference(bundle: Bundle) -> Reference:
 def _now(bundle: Bundle, reference: Reference, log: InteractionLog, cutoff: pd.Timestamp) -> list[Row]:
     """The population, the features and the scores as of the cutoff."""
     features = bundle.features
-    assert isinstance(features, FeatureSet)  # noqa: S101 (it has a reference)
+    if isinstance(features, ItemWeights):
+        return _lists_now(bundle, features, reference, log, cutoff)
     population = None if bundle.target is None else bundle.target.population
     X = build_features(log, features, cutoff, population=population, known_event_types=False)
     if X.empty:
@@ -129,6 +135,21 @@ def _now(bundle: Bundle, reference: Reference, log: InteractionLog, cutoff: pd.T
         )
     values = {str(name): column for name, column in X.items()} | {SCORE: main_score(bundle.model, bundle.target, X)}
     return [population_row(reference, len(X)), *compare(reference, values)]
+
+
+def _lists_now(
+    bundle: Bundle, interactions: ItemWeights, reference: Reference, log: InteractionLog, cutoff: pd.Timestamp
+) -> list[Row]:
+    """Who had interactions lately and with what, and what they are offered.
+
+    Scores and coverage are shown beside those of the last training cutoff and not tested: a recommender knows the
+    customers and items of its training, so that both move from day to day where nothing changes.
+    """
+    X, scores = list_rows(log, interactions, bundle.target, bundle.model, cutoff)
+    values = {str(name): column for name, column in X.items()}
+    last = replace(reference, counts=tuple(counts[-1:] for counts in reference.counts))
+    score, covered = compare(last, {SCORE: scores}), coverage_row(last, scores)
+    return [population_row(reference, len(X)), *compare(reference, values), *score, covered]
 
 
 def _notes(reference: Reference) -> list[str]:
@@ -149,12 +170,16 @@ def _outcome(
     assert target is not None  # noqa: S101 (asked before)
     if scores is not None:
         return realised(scores, log, target)
-    earlier, seen = cutoff - target.reach, bundle.training_cutoffs[-1] + target.reach
+    # A recommender learns from no label: all that it has seen lies before its cutoff.
+    reach = pd.Timedelta(0) if bundle.task == "items" else target.reach
+    earlier, seen = cutoff - target.reach, bundle.training_cutoffs[-1] + reach
     if earlier < seen:
         raise ConfigError(
             f"the training has seen what happened until {spoken(seen)}, so predictions can be tested from "
             f"{spoken(seen + target.reach)} on."
         )
+    if bundle.task == "items":
+        return realised_lists(bundle, log, earlier)
     return realised(bundle.score(log, earlier, details=False), log, target)
 
 

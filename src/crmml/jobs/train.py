@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from crmml.bundle import Bundle
+from crmml.bundle.list_reference import list_reference
 from crmml.bundle.reference import Reference
 from crmml.bundle.scoring import main_score
 from crmml.data.log import InteractionLog
@@ -38,7 +39,8 @@ def train(
         target: what is predicted; None for segments.
         model: an unfitted estimator; it is cloned and never changed.
         as_of: the cutoffs, mostly `report.training_cutoffs` of a backtest. A recommender learns from everything
-            before the latest of them, which holds what the earlier ones saw. A `NextBestOffer` is calibrated one
+            before the latest of them, which holds what the earlier ones saw; for `monitor`, three or more say what is
+            usual. A `NextBestOffer` is calibrated one
             horizon earlier, on what was bought from then on: nothing at or after the cutoff is seen.
         progress: show a progress bar, where standard error is a terminal.
 
@@ -58,7 +60,7 @@ def train(
     ['customer_id', 'as_of', 'clv', 'clv_lo', 'clv_hi', 'tier', 'p_top_tier', 'model_id']
     """
     check_parts("train", log, features, target, model)
-    cutoffs = moments_of(as_of)
+    asked = cutoffs = moments_of(as_of)
     unfitted = to_fit(model, target)
     with progress_bar("train", 2, progress=progress) as bar:
         if isinstance(features, ItemWeights):
@@ -71,8 +73,9 @@ def train(
             rows = _rows(log, definition, target, cutoffs)
         bar.update()
         fitted = unfitted.fit(*rows)
-        reference = None
-        if not isinstance(definition, ItemWeights):
+        if isinstance(definition, ItemWeights):
+            reference = list_reference(log, definition, target, fitted, asked)
+        else:
             reference = Reference.of(rows[0], main_score(fitted, target, rows[0]), *rows[1:])
         bar.update()
     return Bundle(

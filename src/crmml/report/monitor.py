@@ -22,12 +22,14 @@ class MonitorReport:
 
     Attributes:
         table: one row per comparison with the training cutoffs: `kind` ("population", "feature", "score", "label",
-            "level"), `column`, `where` (what differs most), `before` and `now` (the share of customers there; for
-            "population" their number, for "level" the mean prediction and the mean outcome), `distance` (of Kolmogorov
-            and Smirnov), `effect` (the population stability index; for "population" and "level" the relative change),
-            `p_value` and `q_value` (NaN where it is not tested), `alarm`.
+            "level", "coverage"), `column`, `where` (what differs most), `before` and `now` (the share of customers
+            there; for "population" their number, for "level" the mean prediction and the mean outcome, for lists the
+            hit rate of the popularity rule and of the lists), `distance` (of Kolmogorov and Smirnov), `effect` (the
+            population stability index; for "population", "level" and "coverage" the relative change), `p_value` and
+            `q_value` (NaN where it is not tested), `alarm`.
         as_of: the cutoff that was looked at.
-        training_cutoffs: those it was compared with.
+        training_cutoffs: those the bundle was trained at; a recommender has one, the last.
+        compared_with: the number of cutoffs whose distributions are compared.
         problems: what `log.check()` says of the log; they raise no alarm.
         notes: what could not be looked at, and why.
         realised: earlier predictions against what happened, where a horizon has passed; otherwise None.
@@ -46,6 +48,7 @@ class MonitorReport:
     target: str
     as_of: pd.Timestamp
     training_cutoffs: tuple[pd.Timestamp, ...]
+    compared_with: int
     problems: tuple[str, ...]
     notes: tuple[str, ...]
     realised: BacktestReport | None
@@ -74,8 +77,9 @@ class MonitorReport:
         return stability_bars(self)
 
     def __str__(self) -> str:
-        n = len(self.training_cutoffs)
-        cutoffs = day(self.training_cutoffs[0]) + (f" to {day(self.training_cutoffs[-1])}" if n > 1 else "")
+        n, last = self.compared_with, day(self.training_cutoffs[-1])
+        several = len(self.training_cutoffs) > 1
+        cutoffs = f"{day(self.training_cutoffs[0])} to {last}" if several else ("until " if n > 1 else "") + last
         lines = [
             f"Monitor of {self.model} ({self.model_id}) as of {day(self.as_of)}",
             f"  predicts  {self.target}",
@@ -128,6 +132,10 @@ def _line(row: dict[Any, Any], width: int) -> str:
 
 def _outcome(report: BacktestReport) -> str:
     """The latest cutoff whose horizon has passed, in words."""
+    if report.task == "items":
+        customers = int((report.scores["kind"] == "model").sum())
+        when = f"Recommended as of {day(report.cutoffs[-1])} and realised since, {customers:,} customers"
+        return f"{when}: {report.comparison}."
     last = report.stability.iloc[-1]
     measure = report.measures[0]
     return (
