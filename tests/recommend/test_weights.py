@@ -52,6 +52,11 @@ def test_what_knows_counts_for_more_and_what_misleads_is_left_out() -> None:
     assert min(gains(case, weights, 3)) > 0
 
 
+def test_one_that_knows_everything_is_alone() -> None:
+    case = judged(np.array([[9.0, -1.0, -1.0], [9.0, -1.0, -1.0]]))
+    assert (fitted_weights(case, 3) > 0).tolist() == [True, False, False]
+
+
 def test_weights_stay_equal_where_nothing_speaks_against_it() -> None:
     case = judged(np.ones((2, 1)), customers=20)
     same = case.candidates._replace(

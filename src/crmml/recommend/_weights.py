@@ -19,8 +19,9 @@ def fitted_weights(judged: Judged, k: int) -> Floats:
     """Weights of the generators that gain most over equal ones, in mean NDCG at k, on the kind of hold-out where least.
 
     Shape (generators,); 0 leaves a generator out, with what it alone proposes. They are found one by one from equal
-    ones, and change only for a higher figure, so that equal weights are the answer where nothing speaks against them.
-    A gain on one kind that is paid for on another is none: nobody knows which kind is more like what comes.
+    ones, or from one generator alone where that is better, and change only for a higher figure: equal weights are the
+    answer where nothing speaks against them. A gain on one kind that is paid for on another is none: nobody knows
+    which kind is more like what comes.
 
     >>> one = Candidates(np.array([0, 0]), np.array([3, 5]), np.array([[1.0, -1], [-1, 1]]), np.ones((2, 2), dtype=int))
     >>> first = Judged(one, np.array([True, False]), np.array([1]), np.array(["later"]))
@@ -31,19 +32,25 @@ def fitted_weights(judged: Judged, k: int) -> Floats:
     [0.0, 1.0]
     """
     table = _Table(judged.of(np.arange(len(judged.held)) < MOST), k)
-    weights = np.ones(judged.candidates.score.shape[1])
-    equal, best = table.ndcg(weights), 0.0
+    weights, best = np.ones(judged.candidates.score.shape[1]), 0.0
+    equal = table.ndcg(weights)
+
+    def better(changed: Floats) -> None:
+        nonlocal weights, best
+        found = table.least(table.ndcg(changed) - equal)
+        if found > best:
+            weights, best = changed, found
+
+    for alone in np.eye(len(weights)):
+        better(alone)
     for _ in range(PASSES):
         before = best
         for column in range(len(weights)):
             for value in VALUES:
                 changed = weights.copy()
                 changed[column] = value
-                if value == weights[column] or not changed.any():
-                    continue
-                found = table.least(table.ndcg(changed) - equal)
-                if found > best:
-                    best, weights = found, changed
+                if value != weights[column] and changed.any():
+                    better(changed)
         if best == before:
             break
     return weights
