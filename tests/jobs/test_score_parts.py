@@ -84,21 +84,26 @@ def test_many_customers_make_several_parts(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_who_goes_on_with_more_memory_divides_as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Six in ten events are of one customer, who fills several shares or one, as they are small or large.
+    customers = [0] * 60 + [1 + event // 4 for event in range(40)]
+    times = pd.Timestamp("2024-05-01") + pd.to_timedelta(range(100), unit="s")
+    events = pd.DataFrame({"customer_id": customers, "timestamp": times, "event_type": "purchase", "amount": 1.0})
+    uneven = cm.InteractionLog(events, **{name: name for name in events}, timezone="UTC")  # type: ignore[arg-type]
     shares = iter([6, 1])
-    monkeypatch.setattr("crmml.features.table.Table.shares", lambda self: next(shares))
+    monkeypatch.setattr("crmml.features.table.Table.shares", lambda _: next(shares))
     real = Parts.write
 
     def killed(self: Parts, number: int, *rest: Any) -> Any:
-        if number == 2:
+        if number == 1:
             raise KeyboardInterrupt
         return real(self, number, *rest)
 
     with monkeypatch.context() as patch:
         patch.setattr(Parts, "write", killed)
         with pytest.raises(KeyboardInterrupt):
-            cm.score(bundle("churn"), log(), LATER, tmp_path, parts=3)
-    path = cm.score(bundle("churn"), log(), LATER, tmp_path, parts=3)
-    assert_frame_equal(pd.read_parquet(path), bundle("churn").score(log(), LATER), check_exact=True)
+            cm.score(bundle("churn"), uneven, "2024-05-02", tmp_path, parts=3)
+    path = cm.score(bundle("churn"), uneven, "2024-05-02", tmp_path, parts=3)
+    assert_frame_equal(pd.read_parquet(path), bundle("churn").score(uneven, "2024-05-02"), check_exact=True)
 
 
 # Jobs side by side, and one after the other --------------------------------------------------------------------
