@@ -27,18 +27,31 @@ def shared_data() -> Path:
     return folder
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--ends", action="store_true", help="of the cases of each test only the first and the last")
+
+
+def only_ends(items: list[pytest.Item]) -> list[pytest.Item]:
+    """The first and the last case of every test function."""
+    places: dict[str, list[int]] = {}
+    for at, item in enumerate(items):
+        places.setdefault(item.nodeid.split("[")[0], []).append(at)
+    return [items[at] for at in sorted({end for cases in places.values() for end in (cases[0], cases[-1])})]
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Error rates over many repetitions are measured only when asked for: `-m repetitions`.
+    """Error rates over many repetitions are measured only when asked for: `-m repetitions`; `--ends` takes few cases.
 
     Tests that need Spark run in one process of a pool (`--dist loadgroup`): to start it takes half a minute.
 
     The examples on real logs come first: the longest of all, at the end they would leave all processes but one idle.
     """
     asked = "repetitions" in config.option.markexpr
-    left = [] if asked else [item for item in items if item.get_closest_marker("repetitions")]
-    config.hook.pytest_deselected(items=left)
-    items[:] = [item for item in items if item not in left]
+    kept = items if asked else [item for item in items if not item.get_closest_marker("repetitions")]
+    kept = only_ends(kept) if config.option.ends else kept
+    config.hook.pytest_deselected(items=list(set(items).difference(kept)))
+    items[:] = kept
     for item in items:
         if "spark" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.spark)
