@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from scipy.stats import binom
 
 from crmml.metrics import auc, normalised_gini
 from crmml.report.comparison import (
@@ -18,8 +19,9 @@ from crmml.report.comparison import (
     customer_bootstrap,
     interval,
 )
-from crmml.report.measures import measures_of
+from crmml.report.measures import holdout_table, measures_of
 from tests.report.made import CUTOFFS, churn_report, items_report, report_of, rows_of, value_report
+from tests.report.test_promotion import simulated
 
 AUC = measures_of("binary")[0]
 
@@ -194,6 +196,64 @@ def test_where_low_is_good_a_negative_difference_is_better() -> None:
     brier = measures_of("binary")[2]
     given: dict[str, Any] = {"measure": brier, "rule": "r", "cutoffs": 3, "wins": 3, "std": 0.0}
     assert Comparison(**given, difference=-0.02, low=-0.03, high=-0.01).verdict == "better"
+
+
+@pytest.mark.parametrize(
+    ("cutoffs", "std", "verdict"),
+    [
+        (3, 0.0120, "better"),  # 4.303 * 0.0120 / sqrt(3) = 0.0298
+        (3, 0.0122, "no better"),  # 0.0303
+        (5, 0.0241, "better"),  # 2.776 * 0.0241 / sqrt(5) = 0.0299
+        (5, 0.0243, "no better"),  # 0.0302
+        (2, 9.0, "better"),  # of two cutoffs nobody knows
+        (1, float("nan"), "better"),
+    ],
+)
+def test_cutoffs_that_differ_prove_nothing(cutoffs: int, std: float, verdict: str) -> None:
+    """Half of Student's interval is held against a mean difference of 0.03, in both directions."""
+    given: dict[str, Any] = {"measure": AUC, "rule": "r", "cutoffs": cutoffs, "std": std}
+    found = Comparison(**given, wins=cutoffs, difference=0.03, low=0.01, high=0.05)
+    assert found.verdict == verdict
+    if verdict == "no better":
+        assert str(found).endswith("(95 % interval +0.010 to +0.050), but the cutoffs disagree")
+    turned = Comparison(**given, wins=0, difference=-0.03, low=-0.05, high=-0.01)
+    assert turned.verdict == verdict.replace("better", "worse").replace("no worse", "no better")
+
+
+# Over repetitions -----------------------------------------------------------------------------------------
+
+STATED = 0.025
+
+
+def graded(repetitions: int, luck: float, noise: float) -> int:
+    """How often a model is called better than a rule, both of the customers of `simulated`."""
+    random = np.random.default_rng(11)
+    return sum(better(*simulated(random, luck=luck, noise=noise)) for _ in range(repetitions))
+
+
+def better(rule: pd.DataFrame, model: pd.DataFrame) -> bool:
+    both = [rule.assign(contender="a rule", kind="rule"), model.assign(contender="a model", kind="model")]
+    scores = pd.concat(both, ignore_index=True)
+    table = pd.concat([holdout_table(rows, (AUC,), ()) for _, rows in scores.groupby("as_of")], ignore_index=True)
+    found = compare(table, scores, AUC)
+    assert found is not None
+    return found.verdict == "better"
+
+
+@pytest.mark.repetitions
+@pytest.mark.parametrize("luck", [0.0, 0.1, 0.2])
+def test_over_200_repetitions_an_equal_model_gets_no_grade(luck: float) -> None:
+    found = graded(200, luck, noise=0.7)
+    print(f"\nas good as the rule, luck of the fit {luck}: {found} of 200 graded, stated at most {STATED:.1%}")
+    assert found <= int(binom.ppf(0.999, 200, STATED))
+
+
+@pytest.mark.repetitions
+def test_over_200_repetitions_a_better_model_gets_one() -> None:
+    found = {noise: graded(200, luck=0.0, noise=noise) for noise in (0.4, 0.1)}
+    print(f"\nbetter than the rule, graded of 200, by the noise that is left of 0.7: {found}")
+    assert found[0.4] > 100
+    assert found[0.1] > 190
 
 
 @pytest.mark.parametrize(

@@ -206,7 +206,11 @@ def test_over_200_repetitions_what_is_better_is_promoted() -> None:
 
 
 def test_mutant_of_the_interval_over_cutoffs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without Student's interval, two lucky cutoffs of three would do."""
+    """Without Student's interval, two lucky cutoffs of three would do: for what is shown, and for the verdict."""
     assert not judge(rows(Y, FAIR), LUCKY, "binary").better
     plant(monkeypatch, promotion.__name__, "low=min(comparison.low, low)", "low=comparison.low")
-    assert judge(rows(Y, FAIR), LUCKY, "binary").better
+    found = judge(rows(Y, FAIR), LUCKY, "binary")
+    assert found.low > 0
+    assert not found.better
+    unsteady = dataclasses.replace(found.comparison, std=0.0)  # as if all cutoffs agreed
+    assert dataclasses.replace(found, comparison=unsteady).better

@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.stats import t as student
 
 from crmml.report.measures import Floats, Measure
 
@@ -67,14 +68,24 @@ class Comparison:
     def verdict(self) -> Literal["better", "no better", "worse"]:
         """What customers and cutoffs agree on.
 
-        "better" if the interval lies on the good side of 0 and two thirds of the cutoffs agree; "worse" likewise.
+        "better" if the interval lies on the good side of 0, two thirds of the cutoffs agree and, of three cutoffs or
+        more, so does the interval over the cutoffs (Student's): redrawing customers takes the fitted models as given,
+        and so overlooks that one was lucky at this log. "worse" likewise.
         """
-        gains = self._gains(self.low, self.high)
-        if gains[0] > 0 and 3 * self.wins >= 2 * self.cutoffs:
+        gains, half = self._gains(self.low, self.high), self._half
+        mean = self._gains(self.difference, self.difference)[0]
+        if gains[0] > 0 and mean > half and 3 * self.wins >= 2 * self.cutoffs:
             return "better"
-        if gains[1] < 0 and 3 * self.wins <= self.cutoffs:
+        if gains[1] < 0 and mean < -half and 3 * self.wins <= self.cutoffs:
             return "worse"
         return "no better"
+
+    @property
+    def _half(self) -> float:
+        """Half the width of Student's 95 % interval of the mean over the cutoffs; 0 where there are too few of them."""
+        if self.cutoffs < PROVING:
+            return 0.0
+        return float(student.ppf((1 + COVERAGE) / 2, self.cutoffs - 1) * self.std / self.cutoffs**0.5)
 
     def __str__(self) -> str:
         """One sentence in plain words.
