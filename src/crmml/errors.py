@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+_LONGEST_SHAPE = 40
+
 
 class CrmmlError(ValueError):
     """Base of every error that crmml raises on purpose."""
@@ -56,3 +58,24 @@ def did_you_mean(name: str, options: Iterable[str]) -> str:
         folded[key] for key in get_close_matches(name.casefold(), list(folded), n=1, cutoff=0.6)
     ]
     return f" Did you mean '{near[0]}'?" if near else ""
+
+
+def shape_of(value: object) -> str:
+    """How a value of a log looks, for a message: small letters become x, capitals X, digits 9.
+
+    A message ends in log files and tickets, and a value of a log can be a name, a phone or an id of a customer. What is
+    wrong with it shows in its shape.
+
+    >>> shape_of("Ada L., +49 170 12"), shape_of("31.12.2024"), shape_of(1234)
+    ("'Xxx X., +99 999 99'", "'99.99.9999'", '9999')
+    """
+    shape = "".join(map(_shape_of_character, str(value)[:_LONGEST_SHAPE]))
+    return repr(shape) if isinstance(value, str) else shape
+
+
+def _shape_of_character(character: str) -> str:
+    if character.isnumeric():
+        return "9"
+    if character.isalpha():
+        return "X" if character.isupper() else "x"
+    return character if character.isascii() else "?"

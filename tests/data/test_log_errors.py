@@ -73,7 +73,7 @@ CASES: dict[str, tuple[Callable[[], Any], type[cm.CrmmlError], str]] = {
     "amount is text": (
         lambda: log_of(FRAME.assign(a=["1", "x", "2"])),
         cm.SchemaError,
-        "InteractionLog: column 'a' cannot be the amount: it is text (for example '1'). Make it a number, "
+        "InteractionLog: column 'a' cannot be the amount: it is text (for example '9'). Make it a number, "
         "for example frame['a'] = pd.to_numeric(frame['a']).",
     ),
     "event type is a number": (
@@ -85,13 +85,13 @@ CASES: dict[str, tuple[Callable[[], Any], type[cm.CrmmlError], str]] = {
     "ids of mixed types": (
         lambda: log_of(FRAME.assign(u=objects([1, "a", 2]))),
         cm.SchemaError,
-        "InteractionLog: column 'u' mixes types: 1 (int) and 'a' (str). Make it one type, for example "
+        "InteractionLog: column 'u' mixes types: 9 (int) and 'x' (str). Make it one type, for example "
         "frame['u'] = frame['u'].astype(str).",
     ),
     "timestamps are texts": (
         lambda: log_of(FRAME.assign(t=["2024-01-01", "2024-02-01", "2024-03-01"])),
         cm.SchemaError,
-        "InteractionLog: column 't' cannot be the timestamp: it is text (for example '2024-01-01'). Parse it "
+        "InteractionLog: column 't' cannot be the timestamp: it is text (for example '9999-99-99'). Parse it "
         "first, for example frame['t'] = pd.to_datetime(frame['t'], utc=True).",
     ),
     "timestamps are numbers": (
@@ -264,7 +264,7 @@ FILES: dict[str, tuple[str, bytes, type[cm.CrmmlError], str]] = {
         "log.csv",
         b"u,t,k,a\n1,gestern,purchase,1\n",
         cm.SchemaError,
-        "InteractionLog: column 't' holds 'gestern', which is not a timestamp. Write timestamps like "
+        "InteractionLog: column 't' holds 'xxxxxxx', which is not a timestamp. Write timestamps like "
         "'2024-01-31 12:30:00' or '2024-01-31T12:30:00+01:00'.",
     ),
     "with and without offset": (

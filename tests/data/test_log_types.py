@@ -40,7 +40,7 @@ HOSTILE: dict[str, tuple[Callable[[], Any], type[cm.CrmmlError], str]] = {
     "complex numbers": (
         lambda: log_of(FRAME.assign(c=1j)),
         cm.SchemaError,
-        "InteractionLog: column 'c' holds 1j (complex), which is neither a number nor a text nor a time. "
+        "InteractionLog: column 'c' holds 9x (complex), which is neither a number nor a text nor a time. "
         "Leave it out: frame.drop(columns=['c']).",
     ),
     "a type that the engine does not know": (

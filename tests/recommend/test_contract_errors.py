@@ -86,22 +86,22 @@ class TestErrors:
             (
                 table(item_id=[1.5, 2.0, 3.0]),
                 SchemaError,
-                "item_id: ids of type float64 (first: 1.5). Use whole numbers or text.",
+                "item_id: ids of type float64 (first: 9.9). Use whole numbers or text.",
             ),
             (
                 table(item_id=[1, "a", 2]),
                 SchemaError,
-                "item_id: ids of type mixed-integer (first: 1). Use whole numbers or text.",
+                "item_id: ids of type mixed-integer (first: 9). Use whole numbers or text.",
             ),
             (
                 table(item_id=["a", "b\0", "b"]),
                 DataError,
-                r"item_id: the id 'b\x00' in row 1 ends in a NUL character. Strip it.",
+                r"item_id: the id 'x\x00' in row 1 ends in a NUL character. Strip it.",
             ),
             (
                 table(item_id=pd.Series(["a", "\ud800", "b"], dtype=object)),
                 DataError,
-                r"item_id: the id '\ud800' is not valid Unicode. Repair its encoding.",
+                r"item_id: the id '?' is not valid Unicode. Repair its encoding.",
             ),
         ],
     )
@@ -150,14 +150,14 @@ class TestErrors:
     def test_ids_of_another_type_than_the_log(self, kind: type[Recommender]) -> None:
         model = kind().fit(two_blocks())
         assert text_of(SchemaError, lambda: model.recommend(["1"])) == (
-            f"{kind.__name__}.recommend: customer_ids: ids are text (first: '1'), but the model was fitted on "
-            "whole numbers (first: 0). Use the type of the log."
+            f"{kind.__name__}.recommend: customer_ids: ids are text (first: '9'), but the model was fitted on "
+            "whole numbers (first: 9). Use the type of the log."
         )
         assert text_of(SchemaError, lambda: model.recommend("1")) == (
             f"{kind.__name__}.recommend: customer_ids: '1' is not a list of ids. Use ['1']."
         )
         assert text_of(SchemaError, lambda: model.recommend([1.0])) == (
-            f"{kind.__name__}.recommend: customer_ids: ids of type float64 (first: 1.0). Use whole numbers or text."
+            f"{kind.__name__}.recommend: customer_ids: ids of type float64 (first: 9.9). Use whole numbers or text."
         )
 
     def test_nothing_to_offer(self, kind: type[Recommender]) -> None:
@@ -168,6 +168,6 @@ class TestErrors:
                 "interactions the model was fitted on, such as 0. Give items of the log, or None for all."
             )
         assert text_of(SchemaError, lambda: model.recommend([1], items=["5"])) == (
-            f"{kind.__name__}.recommend: items: ids are text (first: '5'), but the model was fitted on whole numbers "
-            "(first: 0). Use the type of the log."
+            f"{kind.__name__}.recommend: items: ids are text (first: '9'), but the model was fitted on whole numbers "
+            "(first: 9). Use the type of the log."
         )

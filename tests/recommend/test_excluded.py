@@ -112,8 +112,8 @@ def test_bought_lately_is_a_table_of_interactions() -> None:
         (
             SchemaError,
             pd.DataFrame({"customer_id": [1], "item_id": ["2"]}),
-            "ItemKNN.recommend: exclude: item_id: ids are text (first: '2'), but the model was fitted on whole numbers "
-            "(first: 0). Use the type of the log.",
+            "ItemKNN.recommend: exclude: item_id: ids are text (first: '9'), but the model was fitted on whole numbers "
+            "(first: 9). Use the type of the log.",
         ),
         (
             DataError,

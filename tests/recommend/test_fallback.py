@@ -139,8 +139,8 @@ def test_it_goes_into_a_bundle(tmp_path: Path) -> None:
         (
             SchemaError,
             lambda: cm.Fallback().fit(few(), segments=WEST),
-            "Fallback.fit: segments: customer_id: ids are whole numbers (first: 8), but the model was fitted on text "
-            "(first: 'ann'). Use the type of the log.",
+            "Fallback.fit: segments: customer_id: ids are whole numbers (first: 9), but the model was fitted on text "
+            "(first: 'xxx'). Use the type of the log.",
         ),
     ],
 )

@@ -75,5 +75,5 @@ def test_what_cannot_be_folded_in_is_refused() -> None:
     )
     assert text_of(SchemaError, lambda: model.fold_in(newer().assign(customer_id="x"))) == (
         "ItemKNN.fold_in: customer_id: ids are text (first: 'x'), but the model was fitted on whole numbers (first: "
-        "0). Use the type of the log."
+        "9). Use the type of the log."
     )

@@ -6,7 +6,7 @@ from sqlglot import exp
 
 from crmml.data.roles import ID_ROLES, NUMERIC_ROLES, TIME_ROLES, Roles
 from crmml.data.sources import LOG, Opened
-from crmml.errors import SchemaError
+from crmml.errors import SchemaError, shape_of
 
 NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
 FLOATS = ("FLOAT", "DOUBLE")
@@ -69,7 +69,8 @@ def _first_fraction(opened: Opened, column: str) -> str:
     known = exp.Not(this=exp.Anonymous(this="isnan", expressions=[value.copy()]))
     query = exp.select(exp.alias_(exp.Min(this=value.copy()), "example")).from_(LOG)
     example = opened.engine.row(query.where(known, exp.Not(this=exp.paren(whole))))["example"]
-    return "" if example is None else f" (for example {example!r})"
+    personal = is_text(opened.columns[column])
+    return "" if example is None else f" (for example {shape_of(example) if personal else repr(example)})"
 
 
 def _check_time(roles: Roles, opened: Opened, role: str) -> None:
@@ -95,7 +96,8 @@ def _example(opened: Opened, column: str) -> str:
     value = exp.column(column, quoted=True)
     query = exp.select(exp.alias_(exp.cast(exp.Min(this=value), "TEXT"), "example")).from_(LOG)
     example = opened.engine.row(query)["example"]
-    return "" if example is None else f" (for example {example!r})"
+    personal = is_text(opened.columns[column])
+    return "" if example is None else f" (for example {shape_of(example) if personal else repr(example)})"
 
 
 def _spoken(kind: str) -> str:

@@ -14,7 +14,7 @@ from sqlglot import exp
 
 from crmml.data.engine import Engine
 from crmml.data.roles import ID_ROLES, TIME_ROLES, Roles
-from crmml.errors import DataError, SchemaError
+from crmml.errors import DataError, SchemaError, shape_of
 
 RAW = "log_text"
 DELIMITERS = ",;\t|"
@@ -155,7 +155,7 @@ def _has_offset(engine: Engine, column: str) -> bool:
     )
     if facts["bad"] is not None:
         raise SchemaError(
-            f"InteractionLog: column {column!r} holds {facts['bad']!r}, which is not a timestamp. "
+            f"InteractionLog: column {column!r} holds {shape_of(facts['bad'])}, which is not a timestamp. "
             "Write timestamps like '2024-01-31 12:30:00' or '2024-01-31T12:30:00+01:00'."
         )
     if facts["zoned"] is not None and facts["plain"] is not None:

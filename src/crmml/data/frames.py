@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from crmml.errors import SchemaError
+from crmml.errors import SchemaError, shape_of
 
 
 def arrow_from_pandas(frame: pd.DataFrame, time_columns: Sequence[str | None]) -> pa.Table:
@@ -36,12 +36,12 @@ def arrow_from_pandas(frame: pd.DataFrame, time_columns: Sequence[str | None]) -
         column, first, second = _mixed_column(frame)
         if type(first) is type(second):
             raise SchemaError(
-                f"InteractionLog: column {column!r} holds {first!r} ({type(first).__name__}), which is neither a "
-                f"number nor a text nor a time. Leave it out: frame.drop(columns=[{column!r}])."
+                f"InteractionLog: column {column!r} holds {shape_of(first)} ({type(first).__name__}), which is neither "
+                f"a number nor a text nor a time. Leave it out: frame.drop(columns=[{column!r}])."
             ) from None
         raise SchemaError(
-            f"InteractionLog: column {column!r} mixes types: {first!r} ({type(first).__name__}) and "
-            f"{second!r} ({type(second).__name__}). Make it one type, for example "
+            f"InteractionLog: column {column!r} mixes types: {shape_of(first)} ({type(first).__name__}) and "
+            f"{shape_of(second)} ({type(second).__name__}). Make it one type, for example "
             f"frame[{column!r}] = frame[{column!r}].astype(str)."
         ) from None
 

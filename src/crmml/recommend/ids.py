@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from crmml.errors import DataError, SchemaError, did_you_mean
+from crmml.errors import DataError, SchemaError, did_you_mean, shape_of
 
 Codes = NDArray[np.int64]
 Ids: TypeAlias = "pd.Index[Any]"  # of integers or of text
@@ -27,7 +27,7 @@ def as_ids(values: Any, where: str) -> Ids:
     >>> as_ids([1.5], "customer_ids")
     Traceback (most recent call last):
         ...
-    crmml.errors.SchemaError: customer_ids: ids of type float64 (first: 1.5). Use whole numbers or text.
+    crmml.errors.SchemaError: customer_ids: ids of type float64 (first: 9.9). Use whole numbers or text.
     """
     if isinstance(values, (str, bytes)) or not hasattr(values, "__iter__"):
         raise SchemaError(f"{where}: {values!r} is not a list of ids. Use [{values!r}].")
@@ -49,7 +49,7 @@ def as_ids(values: Any, where: str) -> Ids:
     if kind == "string":
         return _texts(series, where)
     raise SchemaError(
-        f"{where}: ids of type {series.dtype if series.dtype != object else kind} (first: {shown(series, 0)}). "
+        f"{where}: ids of type {series.dtype if series.dtype != object else kind} (first: {_looks(series, 0)}). "
         "Use whole numbers or text."
     )
 
@@ -81,8 +81,8 @@ def look_up(known: Ids, ids: Ids, where: str) -> Codes:
     if is_text(known) != is_text(ids):
         kinds = {True: "text", False: "whole numbers"}
         raise SchemaError(
-            f"{where}: ids are {kinds[is_text(ids)]} (first: {shown(ids, 0)}), but the model was fitted on "
-            f"{kinds[is_text(known)]} (first: {shown(known, 0)}). Use the type of the log."
+            f"{where}: ids are {kinds[is_text(ids)]} (first: {_looks(ids, 0)}), but the model was fitted on "
+            f"{kinds[is_text(known)]} (first: {_looks(known, 0)}). Use the type of the log."
         )
     return known.get_indexer(ids).astype(np.int64)
 
@@ -119,6 +119,11 @@ def shown(ids: Any, place: int) -> str:
     return repr(ids[place : place + 1].tolist()[0])
 
 
+def _looks(ids: Any, place: int) -> str:
+    """The shape of the id at this place: it may be a customer's."""
+    return shape_of(ids[place : place + 1].tolist()[0])
+
+
 def to_array(ids: Ids) -> NDArray[Any]:
     """The ids as an array that can be stored: integers, or unicode of fixed width; never of objects.
 
@@ -140,9 +145,11 @@ def _texts(series: pd.Series, where: str) -> Ids:
     try:
         texts = series.astype("str")
     except UnicodeEncodeError as problem:
-        raise DataError(f"{where}: the id {problem.object!r} is not valid Unicode. Repair its encoding.") from None
+        raise DataError(
+            f"{where}: the id {shape_of(problem.object)} is not valid Unicode. Repair its encoding."
+        ) from None
     # Arrays of fixed-width unicode drop NULs at the end: two different ids would become one.
     cut = np.flatnonzero(texts.str.endswith("\0"))
     if len(cut):
-        raise DataError(f"{where}: the id {shown(texts, cut[0])} in row {cut[0]} ends in a NUL character. Strip it.")
+        raise DataError(f"{where}: the id {_looks(texts, cut[0])} in row {cut[0]} ends in a NUL character. Strip it.")
     return pd.Index(texts)
