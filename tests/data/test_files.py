@@ -245,6 +245,24 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
         pass  # let go
 
 
+def test_a_lock_that_the_disk_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.open
+    broken = OSError(errno.EIO, "injected")
+
+    def refuse(path: Any, *args: Any, **kwargs: Any) -> int:
+        if str(path).endswith(".lock"):
+            raise broken
+        return real(path, *args, **kwargs)
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(DataError) as caught, lock(tmp_path / ".lock"):
+        pass
+    assert str(caught.value) == (
+        f"{tmp_path}/.lock: writing failed (Input/output error). No half-written file is left. "
+        "Free space or repair the disk, and run it again."
+    )
+
+
 def test_who_waits_gets_the_lock_in_the_end(tmp_path: Path) -> None:
     script = f"""
 from crmml.data.files import lock

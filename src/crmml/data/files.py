@@ -202,7 +202,8 @@ def lock(path: str | Path, *, wait: bool = False) -> Iterator[None]:
     """
     file = Path(path)
     check_writable(file.parent)
-    handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    with _cleaned_up(file, lambda: None):
+        handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         if sys.platform != "win32":
             try:
