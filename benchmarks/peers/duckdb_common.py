@@ -72,17 +72,17 @@ year AS (
   SELECT customer, COUNT(*) AS n_365, COUNT(new_day) AS days_365, {year_counts} FROM year_steps GROUP BY customer
 ),
 half AS (
-  SELECT customer, COUNT(*) AS n_180, COUNT(CASE WHEN age <= days(90) THEN 1 END) AS n_90,
-    COUNT(CASE WHEN age <= days(30) THEN 1 END) AS n_30, {half_counts},
+  SELECT customer, COUNT(*) AS n_180, COUNT_IF(age <= days(90)) AS n_90,
+    COUNT_IF(age <= days(30)) AS n_30, {half_counts},
     -- A least-squares slope over six periods is linear in the events: one weighted sum.
     SUM(CASE WHEN kind = 1 THEN 5 - 2 * ((age - 1) // days(30)) END) AS trend_view,
-    COUNT(CASE WHEN (now() - age) // 3600000000 % 24 >= 18 THEN 1 END) AS evening,
-    COUNT(CASE WHEN (now() - age) // 3600000000 % 24 < 6 THEN 1 END) AS night,
-    COUNT(CASE WHEN (day + 3) % 7 >= 5 THEN 1 END) AS weekend, -- day 0 was a Thursday
+    COUNT_IF((now() - age) // 3600000000 % 24 >= 18) AS evening,
+    COUNT_IF((now() - age) // 3600000000 % 24 < 6) AS night,
+    COUNT_IF((day + 3) % 7 >= 5) AS weekend, -- day 0 was a Thursday
     COUNT(CASE WHEN gap <= 1800000000 THEN NULL ELSE 1 END) AS sessions,
     COALESCE(SUM(CASE WHEN gap <= 1800000000 THEN gap END), 0) / 60000000 AS minutes,
-    COUNT(new_day) AS days_180, COUNT(CASE WHEN new_day <= days(90) THEN 1 END) AS days_90,
-    COUNT(CASE WHEN new_day <= days(30) THEN 1 END) AS days_30
+    COUNT(new_day) AS days_180, COUNT_IF(new_day <= days(90)) AS days_90,
+    COUNT_IF(new_day <= days(30)) AS days_30
   FROM year_steps WHERE age <= days(180) GROUP BY customer
 ),
 money AS (
@@ -99,7 +99,7 @@ purchases AS (
   SELECT customer, MIN(age) AS newest, MAX(age) AS oldest, COUNT(*) AS n, {purchased},
     STDDEV_SAMP(revenue) AS deviation, QUANTILE_CONT(revenue, [0.5, 0.9]) AS quantiles,
     SUM(CASE WHEN age <= days(180) THEN 5 - 2 * ((age - 1) // days(30)) END) AS trend,
-    COUNT(CASE WHEN ((now() - age) // days(1) + 3) % 7 >= 5 THEN 1 END) AS weekend,
+    COUNT_IF(((now() - age) // days(1) + 3) % 7 >= 5) AS weekend,
     STDDEV_SAMP(gap) / days(1) AS gap_deviation, MEDIAN(gap) / days(1) AS gap_median,
     MAX(CASE WHEN at_end THEN gap END) / days(1) AS gap_last
   FROM bought GROUP BY customer
@@ -171,11 +171,9 @@ def columns() -> dict[str, str]:
     kinds = [(f"kind = {number}", name) for number, name in enumerate(KINDS) if number]
     ways = [(f"channel = {number}", name) for number, name in enumerate(CHANNELS)]
     windows = {30: " AND age <= days(30)", 90: " AND age <= days(90)", 180: "", 365: ""}
-    year = [f"COUNT(CASE WHEN {condition} THEN 1 END) AS {name}_365" for condition, name in kinds + ways]
+    year = [f"COUNT_IF({condition}) AS {name}_365" for condition, name in kinds + ways]
     half = [
-        f"COUNT(CASE WHEN {condition}{windows[n]} THEN 1 END) AS {name}_{n}"
-        for condition, name in kinds + ways
-        for n in (30, 90, 180)
+        f"COUNT_IF({condition}{windows[n]}) AS {name}_{n}" for condition, name in kinds + ways for n in (30, 90, 180)
     ]
     paid = [("TRUE", "every"), *ways]
     sums = [
@@ -184,7 +182,7 @@ def columns() -> dict[str, str]:
         for n in windows
     ]
     purchased = [
-        f"COUNT(CASE WHEN age <= days({n}) THEN 1 END) AS n_{n}, "
+        f"COUNT_IF(age <= days({n})) AS n_{n}, "
         f"SUM(CASE WHEN age <= days({n}) THEN revenue END) AS sum_{n}, "
         f"AVG(CASE WHEN age <= days({n}) THEN revenue END) AS mean_{n}"
         for n in windows
@@ -195,7 +193,7 @@ def columns() -> dict[str, str]:
         "half_counts": ", ".join(half),
         "sums": ", ".join(sums),
         "purchased": ", ".join(purchased),
-        "item_windows": ", ".join(f"COUNT(CASE WHEN newest <= days({n}) THEN 1 END) AS n_{n}" for n in (30, 90, 180)),
+        "item_windows": ", ".join(f"COUNT_IF(newest <= days({n})) AS n_{n}" for n in (30, 90, 180)),
         "selected": ", ".join(selected([name for _, name in kinds], list(windows))),
     }
 

@@ -27,32 +27,32 @@ year_steps AS (
   FROM steps WHERE age <= days(365)
 ),
 year AS (
-  SELECT customer, COUNT(*) AS n, COUNT(CASE WHEN kind = 3 THEN 1 END) AS returned, COUNT(new_day) AS days
+  SELECT customer, COUNT(*) AS n, COUNT_IF(kind = 3) AS returned, COUNT(new_day) AS days
   FROM year_steps GROUP BY customer
 ),
 half AS (
-  SELECT customer, COUNT(*) AS n, COUNT(CASE WHEN age <= days(90) THEN 1 END) AS n_90,
-    COUNT(CASE WHEN age <= days(30) THEN 1 END) AS n_30,
-    COUNT(CASE WHEN kind = 1 THEN 1 END) AS view, COUNT(CASE WHEN kind = 1 AND age <= days(30) THEN 1 END) AS view_30,
-    COUNT(CASE WHEN kind = 1 AND age <= days(60) THEN 1 END) AS view_60,
-    COUNT(CASE WHEN kind = 1 AND age <= days(90) THEN 1 END) AS view_90,
+  SELECT customer, COUNT(*) AS n, COUNT_IF(age <= days(90)) AS n_90,
+    COUNT_IF(age <= days(30)) AS n_30,
+    COUNT_IF(kind = 1) AS view, COUNT_IF(kind = 1 AND age <= days(30)) AS view_30,
+    COUNT_IF(kind = 1 AND age <= days(60)) AS view_60,
+    COUNT_IF(kind = 1 AND age <= days(90)) AS view_90,
     -- A least-squares slope over six periods is linear in the events: one weighted sum.
     SUM(CASE WHEN kind = 1 THEN 5 - 2 * ((age - 1) // days(30)) END) AS view_trend,
-    COUNT(CASE WHEN kind = 2 THEN 1 END) AS cart, COUNT(CASE WHEN kind = 2 AND age <= days(30) THEN 1 END) AS cart_30,
-    COUNT(CASE WHEN kind = 3 THEN 1 END) AS return,
-    COUNT(CASE WHEN kind = 3 AND age <= days(30) THEN 1 END) AS return_30,
-    COUNT(CASE WHEN kind = 4 THEN 1 END) AS search,
-    COUNT(CASE WHEN kind = 4 AND age <= days(30) THEN 1 END) AS search_30,
-    COUNT(CASE WHEN kind = 5 THEN 1 END) AS support,
-    COUNT(CASE WHEN kind = 5 AND age <= days(30) THEN 1 END) AS support_30,
-    COUNT(CASE WHEN (now() - age) // 3600000000 % 24 >= 18 THEN 1 END) AS evening,
-    COUNT(CASE WHEN (now() - age) // 3600000000 % 24 < 6 THEN 1 END) AS night,
-    COUNT(CASE WHEN (day + 3) % 7 >= 5 THEN 1 END) AS weekend, -- day 0 was a Thursday
+    COUNT_IF(kind = 2) AS cart, COUNT_IF(kind = 2 AND age <= days(30)) AS cart_30,
+    COUNT_IF(kind = 3) AS return,
+    COUNT_IF(kind = 3 AND age <= days(30)) AS return_30,
+    COUNT_IF(kind = 4) AS search,
+    COUNT_IF(kind = 4 AND age <= days(30)) AS search_30,
+    COUNT_IF(kind = 5) AS support,
+    COUNT_IF(kind = 5 AND age <= days(30)) AS support_30,
+    COUNT_IF((now() - age) // 3600000000 % 24 >= 18) AS evening,
+    COUNT_IF((now() - age) // 3600000000 % 24 < 6) AS night,
+    COUNT_IF((day + 3) % 7 >= 5) AS weekend, -- day 0 was a Thursday
     COUNT(CASE WHEN gap <= 1800000000 THEN NULL ELSE 1 END) AS sessions,
     COUNT(CASE WHEN gap <= 1800000000 OR age > days(30) THEN NULL ELSE 1 END) AS sessions_30,
     COALESCE(SUM(CASE WHEN gap <= 1800000000 THEN gap END), 0) / 60000000 AS minutes,
-    COUNT(new_day) AS days, COUNT(CASE WHEN new_day <= days(90) THEN 1 END) AS days_90,
-    COUNT(CASE WHEN new_day <= days(30) THEN 1 END) AS days_30
+    COUNT(new_day) AS days, COUNT_IF(new_day <= days(90)) AS days_90,
+    COUNT_IF(new_day <= days(30)) AS days_30
   FROM year_steps WHERE age <= days(180) GROUP BY customer
 ),
 money AS (
@@ -77,8 +77,8 @@ bought AS (
 ),
 purchases AS (
   SELECT customer, MIN(age) AS newest, MAX(age) AS oldest, COUNT(*) AS n,
-    COUNT(CASE WHEN age <= days(365) THEN 1 END) AS y, COUNT(CASE WHEN age <= days(180) THEN 1 END) AS h,
-    COUNT(CASE WHEN age <= days(90) THEN 1 END) AS q, COUNT(CASE WHEN age <= days(30) THEN 1 END) AS m,
+    COUNT_IF(age <= days(365)) AS y, COUNT_IF(age <= days(180)) AS h,
+    COUNT_IF(age <= days(90)) AS q, COUNT_IF(age <= days(30)) AS m,
     AVG(revenue) AS mean, AVG(CASE WHEN age <= days(180) THEN revenue END) AS mean_h,
     MIN(revenue) AS least, MAX(revenue) AS most, STDDEV_SAMP(revenue) AS deviation,
     SUM(CASE WHEN age <= days(180) THEN units END) AS units_h, AVG(units) AS units,
@@ -86,17 +86,17 @@ purchases AS (
     QUANTILE_CONT(CASE WHEN age <= days(365) THEN revenue END, 0.9) AS quantile_y,
     SUM(CASE WHEN age <= days(180) THEN 5 - 2 * ((age - 1) // days(30)) END) AS trend_h,
     SUM(CASE WHEN age <= days(360) THEN 5 - 2 * ((age - 1) // days(60)) END) AS trend_y,
-    COUNT(CASE WHEN channel = 'web' AND age <= days(365) THEN 1 END) AS web,
-    COUNT(CASE WHEN channel = 'app' AND age <= days(365) THEN 1 END) AS app,
-    COUNT(CASE WHEN channel = 'shop' AND age <= days(365) THEN 1 END) AS shop,
-    COUNT(CASE WHEN channel = 'phone' AND age <= days(365) THEN 1 END) AS phone,
-    COUNT(CASE WHEN (day + 3) % 7 >= 5 THEN 1 END) AS weekend,
+    COUNT_IF(channel = 'web' AND age <= days(365)) AS web,
+    COUNT_IF(channel = 'app' AND age <= days(365)) AS app,
+    COUNT_IF(channel = 'shop' AND age <= days(365)) AS shop,
+    COUNT_IF(channel = 'phone' AND age <= days(365)) AS phone,
+    COUNT_IF((day + 3) % 7 >= 5) AS weekend,
     BIT_OR(1::BIGINT << ((age - 1) // days(30))) AS months,
     STDDEV_SAMP(gap) / days(1) AS gap_deviation, MEDIAN(gap) / days(1) AS gap_median,
     MAX(CASE WHEN at_end THEN gap END) / days(1) AS gap_last,
     MAX(CASE WHEN at_start THEN gap END) / days(1) AS to_second,
     AVG(CASE WHEN age <= days(180) THEN gap END) / days(1) AS gap_h,
-    COUNT(CASE WHEN new_day <= days(365) THEN 1 END) AS days
+    COUNT_IF(new_day <= days(365)) AS days
   FROM bought GROUP BY customer
 ),
 order_lines AS (
@@ -108,16 +108,16 @@ orders AS (
   GROUP BY customer
 ),
 bought_items AS (
-  SELECT customer, COUNT(*) AS n, COUNT(CASE WHEN newest <= days(90) THEN 1 END) AS q,
-    COUNT(CASE WHEN newest <= days(365) THEN 1 END) AS y, MAX(n_y) AS top, COUNT(CASE WHEN n > 1 THEN 1 END) AS again
+  SELECT customer, COUNT(*) AS n, COUNT_IF(newest <= days(90)) AS q,
+    COUNT_IF(newest <= days(365)) AS y, MAX(n_y) AS top, COUNT_IF(n > 1) AS again
   FROM (
-    SELECT customer, MIN(age) AS newest, COUNT(*) AS n, COUNT(CASE WHEN age <= days(365) THEN 1 END) AS n_y
+    SELECT customer, MIN(age) AS newest, COUNT(*) AS n, COUNT_IF(age <= days(365)) AS n_y
     FROM paid WHERE bought GROUP BY customer, item
   )
   GROUP BY customer
 ),
 viewed_items AS (
-  SELECT customer, COUNT(*) AS h, COUNT(CASE WHEN newest <= days(30) THEN 1 END) AS m,
+  SELECT customer, COUNT(*) AS h, COUNT_IF(newest <= days(30)) AS m,
     LN(SUM(n)) - SUM(n * LN(n)) / SUM(n) AS entropy
   FROM (SELECT customer, MIN(age) AS newest, COUNT(*) AS n FROM viewed GROUP BY customer, item)
   GROUP BY customer

@@ -38,7 +38,7 @@ MUTANTS = [
     Mutant("order: events of one moment are two", r"previous_us = age_us", "FALSE"),
     Mutant("order: a moment later is the same", r"previous_us = age_us", "previous_us <= age_us + 1"),
     Mutant("order: joins outside of the window", r"age_us <= \d+ AND previous_us = age_us", "previous_us = age_us"),
-    Mutant("order: lines without a number count", r'COUNT\(CASE WHEN NOT "plan" IS NULL THEN 1 END\)', "COUNT(*)"),
+    Mutant("order: lines without a number count", r'COUNT_IF\(NOT "plan" IS NULL\)', "COUNT(*)"),
     Mutant("order: amounts without a number count", r'CASE WHEN NOT "plan" IS NULL THEN "exact_amount" END',
            '"exact_amount"'),
     Mutant("items: one of several orders", r"customer_id, age_us, item_id", "customer_id, item_id"),

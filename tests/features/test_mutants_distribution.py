@@ -24,7 +24,7 @@ FEATURES: list[Any] = [
 ]
 MUTANTS = [
     Mutant("window: <= becomes <", r"age_us <= ", "age_us < "),
-    Mutant("window: forgotten in the pairs", r"COUNT\(CASE WHEN age_us <= \d+ THEN 1 END\) AS n", "COUNT(*) AS n"),
+    Mutant("window: forgotten in the pairs", r"COUNT_IF\(age_us <= \d+\)( AS BIGINT\), 0\) AS n)", r"COUNT(*)\1"),
     Mutant("median: the lower of the middle two", r"MEDIAN\((.*?END)\)", r"QUANTILE_DISC(\1, 0.5)"),
     Mutant("quantile: not interpolated", r"QUANTILE_CONT", "QUANTILE_DISC"),
     Mutant("quantile: from the other end", r", 0\.9\)", ", 0.1)"),

@@ -18,6 +18,7 @@ from sqlglot import exp
 from crmml.data.engine import DIALECT
 from crmml.data.sources import LOG, parquet
 from crmml.data.sql import moment
+from crmml.features.counting import counting
 from crmml.features.expressions import column, microseconds, number
 from crmml.features.in_order import is_in_order, looking_back, sorted_by_customer_and_time
 from crmml.features.plan import AT, KEYS, Text
@@ -136,10 +137,9 @@ class Kept:
         query = text.from_coded(rows)
         # What comes out is sorted as columns, which is several times cheaper than as rows.
         query.set("order", None)
-        if not self._in_order:
-            return query
         # The steps are those of the text itself, which the next file may have to read without this order.
-        return looking_back(query if share.file is None else query.copy())
+        query = counting(query if share.file is None else query.copy())
+        return looking_back(query) if self._in_order else query
 
     def _keep(self, share: Share) -> str:
         """Read the log, or the file of a share, into a table in place of the one that is there."""
