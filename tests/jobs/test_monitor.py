@@ -39,6 +39,24 @@ def test_what_is_planted_is_named(drift: str) -> None:
     assert "ALARM" in str(report)
 
 
+@pytest.mark.repetitions
+def test_over_200_repetitions_the_stated_rate_holds() -> None:
+    """Of 200 at 5 %, 20 or more would have a chance of one in a thousand."""
+    alarmed = sum(not monitored(seed).alarms.empty for seed in range(200))
+    print(f"\nnothing changes: alarm in {alarmed} of 200, stated at most 5 %")
+    assert alarmed < 20
+
+
+@pytest.mark.repetitions
+@pytest.mark.parametrize("drift", PLANTED)
+def test_over_200_repetitions_what_is_planted_is_named(drift: str) -> None:
+    right = {"share_purchase_app_180d"} if drift == "all by app" else PLANTED[drift]
+    named = [set(monitored(seed, drift=drift).alarms["column"]) for seed in range(200)]
+    found = sum(names >= right for names in named)
+    print(f"\n{drift}: all of {', '.join(sorted(right))} named in {found} of 200")
+    assert found > 190
+
+
 def test_the_table_says_what_is_there(trained: tuple[cm.Bundle, cm.InteractionLog]) -> None:
     churn, calm = trained
     report = cm.monitor(churn, calm, NOW)
