@@ -169,6 +169,14 @@ def test_fewer_cutoffs_keep_no_reference_and_cost_nothing(monkeypatch: pytest.Mo
     assert bundle.reference is None
 
 
+def test_a_quiet_time_in_the_past_is_no_reason_not_to_train() -> None:
+    """Nobody took anything in February, and before February the 4th there is no horizon of log."""
+    dates = ["2024-02-01", "2024-03-01", "2024-03-10", "2024-03-20", "2024-04-01"]
+    bundle = cm.train(SMALL, cm.ItemWeights(), TARGET, cm.Popularity(), dates, progress=False)
+    assert bundle.reference is not None
+    assert bundle.reference.customers.tolist() == [2, 2, 2]  # ann and cyd
+
+
 def test_a_day_without_interactions_is_said(trained: tuple[cm.Bundle, cm.InteractionLog]) -> None:
     bundle, log = trained
     events = log.events().to_pandas()

@@ -6,6 +6,7 @@ every cutoff, so that a customer or an item is as new today as others were then.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,10 +31,10 @@ _WINDOW = "30d"
 def list_reference(
     log: "InteractionLog", interactions: ItemWeights, target: Any, model: Any, cutoffs: Sequence[pd.Timestamp]
 ) -> Reference | None:
-    """The reference of a recommender; None where fewer cutoffs were given than drift can be told from, or a cutoff has
-    no horizon of log before it.
+    """The reference of a recommender; None where drift cannot be told from so few cutoffs.
 
-    The scores are those of the model as it was fitted at the last cutoff.
+    Cutoffs without a horizon of log before them, or without an interaction in it, do not count. The scores are those
+    of the model as it was fitted at the last cutoff.
 
     >>> import crmml as cm
     >>> log = cm.simulate_log(100, seed=1).log
@@ -45,9 +46,12 @@ def list_reference(
     window_us = parse_duration(_window(target))
     earliest = log.require_usable().first + pd.Timedelta(window_us, unit="us")
     usable = [cutoff for cutoff in cutoffs if cutoff > earliest]
-    if len(usable) < LEAST_CUTOFFS:
+    tables = []
+    for cutoff in usable if len(usable) >= LEAST_CUTOFFS else []:
+        with suppress(DataError):  # of a quiet time, which is no reason not to train
+            tables.append(list_rows(log, interactions, target, model, cutoff))
+    if len(tables) < LEAST_CUTOFFS:
         return None
-    tables = [list_rows(log, interactions, target, model, cutoff) for cutoff in usable]
     X = pd.concat([table for table, _ in tables])
     return Reference.of(X, np.concatenate([scores for _, scores in tables]))
 
