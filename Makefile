@@ -14,7 +14,7 @@ PIP := $(RUN) -m pip --disable-pip-version-check --quiet
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick property repetitions lint format floors build clean
+.PHONY: help demo test quick property repetitions torture lint format floors build clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | sort | expand -t 12
@@ -33,6 +33,9 @@ property: $(VENV)/.dev  ## the property tests, with many more examples
 
 repetitions: $(VENV)/.dev  ## the error rates that are stated, over 200 repetitions each
 	$(RUN) -m pytest $(POOL) -m repetitions -rP
+
+torture: $(VENV)/.dev  ## kills, faults, full disks, hostile files: writes docs/reliability.md
+	$(RUN) -m tests.torture
 
 lint: $(VENV)/.dev  ## ruff and mypy --strict
 	$(RUN) -m ruff check .

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.torture import disturb, flips, hostile, hostile_mlflow, tracking
+from tests.torture import canaries, disturb, flips, hostile, hostile_mlflow, tracking
 from tests.torture.disturb import timed
 from tests.torture.world import Tally, World
 
@@ -50,6 +50,20 @@ def hostile_models(world: World, n: int, start: int) -> Tally:
         return Tally("hostile models in MLflow")
     every = max(1, len(hostile_mlflow.ATTACKS) // n)
     return _judged("hostile models in MLflow", lambda place: hostile_mlflow.run(world.nursery, place, every))
+
+
+def personal_data(world: World, n: int, start: int) -> Tally:
+    """Every sink is a try: it survives where no canary is found in it."""
+
+    def found(place: Path) -> dict[str, str]:
+        ended = world.nursery.one("journey", str(place), timeout=900)
+        if ended.status:
+            return {"the journey": f"{ended.status}: {ended.output[-500:]}"}
+        sinks = canaries.sinks_of(place, ended.output) | {"metadata of the scores": [canaries.metadata_of(place)]}
+        return {name: ", ".join(sorted(words)) for name, words in canaries.searched(sinks).items()}
+
+    name = "places searched for personal data planted in a log"
+    return Tally(name) if start else _judged(name, found)
 
 
 KINDS = (
@@ -137,5 +151,15 @@ KINDS = (
         "A real `mlflow server` on loopback, behind a door that shuts for ever after any number of requests, the last "
         "of them heard by the server or not. `track` and `register` end in a `DataError`; run again, they end well, "
         "every model that is called ready loads, and there is one version with its alias, not two.",
+    ),
+    Kind(
+        "personal-data",
+        30,
+        personal_data,
+        "Names, phones, mails and ids are planted in a log, which then goes the whole way: checked, backtested, "
+        "trained, tracked, registered, scored by Python and by command, verified, monitored, and mistaken in twenty "
+        "ways. Every place that was written to is searched, also inside archives, Parquet, pictures, base64 and "
+        "hexadecimal. Intended, and left out: the ids in the scores, in a recommender (which has to know its "
+        "customers) and in a prepared log.",
     ),
 )
