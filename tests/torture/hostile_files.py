@@ -237,7 +237,7 @@ JSON: dict[str, Attack] = {
     "a key twice": twice,
     "a hundred thousand keys": wide,
     "no object": raw("bundle.json", b"[]\n"),
-    "something after the end": lambda folder: (folder / "bundle.json").open("ab").write(b"{}"),
+    "something after the end": lambda folder: raw("bundle.json", (folder / "bundle.json").read_bytes() + b"{}")(folder),
     "UTF-16": encoded("utf-16"),
     "a byte order mark": encoded("utf-8-sig"),
     "no UTF-8": raw("bundle.json", b'{"format": "\xff\xfe"}\n'),
