@@ -10,6 +10,9 @@ from crmml.data.sources import parquet
 from crmml.data.sql import name_of
 from crmml.errors import DataError
 
+# Ten million ids fit; more spill to disk.
+_MEMORY = "1GB"
+
 
 def count_distinct(files: Sequence[Path], column: str) -> int:
     """How many different values a column has in all files together.
@@ -27,6 +30,6 @@ def count_distinct(files: Sequence[Path], column: str) -> int:
     counted = exp.Count(this=exp.Distinct(expressions=[name_of(column)]))
     query = exp.select(exp.alias_(counted, "n")).from_(parquet(paths))
     try:
-        return int(Engine(files=paths).row(query)["n"])
+        return int(Engine(files=paths, memory_limit=_MEMORY).row(query)["n"])
     except EngineError as error:
         raise DataError(f"{files[0].parent}: cannot be counted ({error}). Check the disk.") from error
