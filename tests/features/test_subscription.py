@@ -123,8 +123,8 @@ MUTANTS = [
     Mutant("lapse: between two, > becomes >=", rf"(COALESCE\(longest_us, 0\)) > {TERM}", rf"\1 >= {TERM}"),
     Mutant("lapse: after the last forgotten", rf"\d+ - renewed_1\.last_us > {TERM}", "FALSE"),
     Mutant("lapse: after the last, > becomes >=", rf"(renewed_1\.last_us) > {TERM}", rf"\1 >= {TERM}"),
-    Mutant("end: before the cutoff counts", r"COUNT\(CASE WHEN ahead_us >= 0 THEN 1 END\)", "COUNT(*)"),
-    Mutant("end: at the cutoff does not count", r"CASE WHEN ahead_us >= 0 THEN 1", "CASE WHEN ahead_us > 0 THEN 1"),
+    Mutant("end: before the cutoff counts", r"COUNT_IF\(ahead_us >= 0\)", "COUNT(*)"),
+    Mutant("end: at the cutoff does not count", r"COUNT_IF\(ahead_us >= 0", "COUNT_IF(ahead_us > 0"),
     Mutant("end: forgotten", r"ended_1\.n > 0", "FALSE"),
     Mutant("end: known late, forgotten", r"ended_1\.ended_us >= renewed_1\.paid_us", "FALSE"),
 ]

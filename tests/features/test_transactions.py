@@ -154,7 +154,7 @@ def test_nothing_at_or_after_the_cutoff_is_seen(data: st.DataObject) -> None:
 MUTANTS = [
     Mutant("cutoff: < becomes <=", r"(FROM coded WHERE at_us) <", r"\1 <="),
     Mutant("returns: not brought back", r'"event_type_code" = 1 OR "event_type_code" = 2', '"event_type_code" = 1'),
-    Mutant("returns: purchases too", r"(SELECT .*?)COUNT\([^)]*\) AS bought", r"\1COUNT(*) AS bought"),
+    Mutant("returns: purchases too", r"COUNT_IF\([^)]*\)( AS BIGINT\), 0\) AS bought)", r"COUNT(*)\1"),
     Mutant("value: of the first too", r"transactions_1\.moment > ", "transactions_1.moment >= "),
     Mutant("first: of returns", r"MIN\(\s*CASE WHEN bought > 0 THEN moment END\)", "MIN(moment)"),
     Mutant("value: of how many", r"transactions_1\.priced > 0", "TRUE"),

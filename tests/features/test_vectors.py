@@ -227,7 +227,7 @@ IN_TEXTS = [
     Mutant("texts: eight is low", r"\) < 8", ") <= 8"),
     Mutant("texts: the sign from the fourth digit", r"SUBSTRING\(digest, 5, 1\)", "SUBSTRING(digest, 4, 1)"),
     Mutant("texts: the digits from 1 to 16", r"\) \* 16", ") * 17"),
-    Mutant("texts: events without one count", r'COUNT\(CASE WHEN NOT "plan" IS NULL THEN 1 END\)', "COUNT(*)"),
+    Mutant("texts: events without one count", r'COUNT_IF\(NOT "plan" IS NULL\)', "COUNT(*)"),
     Mutant("texts: one without a word is none", r"COALESCE\((\w+\.at_\d), 0\)", r"\1"),
 ]  # fmt: skip
 
