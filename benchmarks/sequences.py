@@ -118,6 +118,7 @@ def retail(file: Path, choosing: bool) -> None:
             "RepeatPurchase": cm.RepeatPurchase(),
             "personal frequency": cm.RepeatPurchase(1e9, demand_exponent=0.0, prior=1e-3),
             "implicit ALS": cm.ALS(),
+            "two stages": cm.TwoStage(repeats=True, k=10),
         }
         both = cm.Split(split.train, split.test[known], "temporal, customers with a history")
         print(f"\n{at:%Y-%m}")
