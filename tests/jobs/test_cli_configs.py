@@ -87,6 +87,10 @@ def test_of_the_cutoffs_those_whose_outcome_is_known(here: Path, capsys: pytest.
     for until, last in (("2024-03-31", "2024-01-31"), ("2024-03-30", "2024-01-01")):
         found = commands._arguments("job.yaml", "train", cm.train, until)["as_of"]
         assert found[-1] == pd.Timestamp(last, tz="UTC")
+    # A log that ends before that day knows no more than it has seen.
+    given = commands._arguments("job.yaml", "train", cm.train, "2030-01-01")
+    latest = given["as_of"][-1]
+    assert latest + pd.Timedelta(days=60) <= given["log"].complete_until < latest + pd.Timedelta(days=90)
     assert message(capsys, "train", "job.yaml", "--until", "2024-02-29", "--out", "b") == (
         "job.yaml: of no date in as_of the outcome is known by 2024-02-29. Use --until 2024-03-01 or later, or an "
         "earlier date in as_of."

@@ -297,7 +297,8 @@ def _arguments(path: str, command: str, job: Callable[..., Any], until: str | No
     built = _config(path, command, needs=needs, takes=("clean", "target", *keys))
     found = {"target": None} | {key: built[key] for key in built if key in parameters} | {"log": _log(built)}
     if until is not None:
-        found["as_of"] = _known(path, found["as_of"], found["target"], moment_of(until, "--until"))
+        latest = min(moment_of(until, "--until"), found["log"].complete_until)
+        found["as_of"] = _known(path, found["as_of"], found["target"], latest)
     return found
 
 
