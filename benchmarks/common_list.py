@@ -1,4 +1,4 @@
-"""The features that most people build: 110 of them, nearly all counts and amounts by type, channel and window.
+"""The features that most people build: 110 of them, most of them counts and sums by type, channel and window.
 
 Beside the list of `benchmarks.feature_list`, which holds less of each kind and more kinds that are costly: here are no
 streaks, baskets, conversions, repeated items or quantiles of a window.
