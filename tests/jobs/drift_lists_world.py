@@ -2,7 +2,8 @@
 
 Items come and go at a constant rate, and those that are there are popular as they always were: newcomers among
 customers and items are as many at every cutoff. No item makes more than a few percent of the sales: one that made a
-quarter of them would be a change of the shop whenever it comes or goes, and would be called so. `python -m tests.jobs.drift_lists_world 200` prints the figures.
+quarter of them would be a change of the shop whenever it comes or goes, and would be called so.
+`python -m tests.jobs.drift_lists_world 200` prints the figures.
 """
 
 import sys
