@@ -6,6 +6,8 @@ streaks, baskets, conversions, repeated items or quantiles of a window.
 python -m benchmarks.common_list        # prints them, one a line
 """
 
+from collections.abc import Mapping
+
 from benchmarks.feature_list import BOUGHT, CHANNELS, TYPES, VIEWED, WINDOWS, Feature
 
 HALF = {"window": "180d"}
@@ -24,7 +26,7 @@ def when() -> list[Feature]:
     ]
 
 
-def by_window(verb: str, label: str, parameters: dict[str, object]) -> list[Feature]:
+def by_window(verb: str, label: str, parameters: Mapping[str, object]) -> list[Feature]:
     """One definition in each of the four windows."""
     return [Feature(verb, f"{label}_{window}", {**parameters, "window": window}) for window in WINDOWS]
 
