@@ -71,6 +71,9 @@ def test_a_better_order_with_worse_probabilities_is_no_progress() -> None:
     assert found.loss.difference == pytest.approx(brier - 0.145)
     assert (found.costs, found.better) == (True, False)
     assert str(found).endswith("ahead on 3 of 3 cutoffs; Brier +0.347, which is worse")
+    scattered = dataclasses.replace(found.loss, std=1e9)  # no grade would call it worse, and yet it speaks against it
+    assert scattered.verdict == "no better"
+    assert dataclasses.replace(found, loss=scattered).costs
 
 
 def test_amounts_are_judged_by_their_order_and_their_absolute_error() -> None:

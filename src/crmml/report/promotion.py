@@ -55,8 +55,11 @@ class Judgement:
 
     @property
     def costs(self) -> bool:
-        """Whether the error of the numbers themselves is proven to be larger."""
-        return self.loss is not None and self.loss.verdict == "worse"
+        """Whether the customers say that the error of the numbers themselves is larger.
+
+        Without the interval over the cutoffs, which a gain has to pass as well: doubt speaks for the champion.
+        """
+        return self.loss is not None and self.loss.low > 0 and 3 * self.loss.wins <= self.loss.cutoffs
 
     def __str__(self) -> str:
         measure, found = self.comparison.measure, self.comparison
