@@ -40,8 +40,8 @@ VALUES = {
     "least_psi": "0.2",
 }
 CHURN = f"{LOG}features: rfm\ntarget: {{Churn: {{horizon: 60d}}}}\nmodel: {{ChurnClassifier: {{}}}}\n"
-# What is of this run, and not of the job.
-OF_THE_RUN = {"progress", "tracking_uri"}
+# What is of this run, and not of the job; a session of Spark is of a process.
+OF_THE_RUN = {"progress", "tracking_uri", "engine"}
 JOBS = {"train": cm.train, "backtest": cm.backtest, "score": cm.score, "monitor": cm.monitor, "promote": cm.promote}
 
 

@@ -1,5 +1,7 @@
 """Scores from features that Spark has built: those of the embedded engine, row for row, for every kind of model."""
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -8,7 +10,8 @@ import pytest
 import crmml as cm
 from crmml.bundle.scoring import score_rows
 from crmml.features.targets import Target
-from tests.bundle.bundles import KINDS, LATER, bundle, log
+from crmml.models._levels import needs_levels
+from tests.bundle.bundles import CUTOFF, KINDS, LATER, bundle, log
 
 TABLES = [kind for kind in KINDS if bundle(kind).task != "items"]
 
@@ -29,3 +32,78 @@ def test_every_kind_of_score_is_tested() -> None:
     classes = [getattr(cm, name) for name in cm.__all__ if isinstance(getattr(cm, name), type)]
     tasks = {one.task for one in classes if issubclass(one, Target)}
     assert {bundle(kind).task for kind in TABLES} == (tasks | {"segment"}) - {"items"}
+
+
+@pytest.fixture
+def engine(spark: Any, monkeypatch: pytest.MonkeyPatch) -> cm.SparkEngine:
+    """Spark's Python workers run this Python."""
+    monkeypatch.setattr(spark.sparkContext, "pythonExec", sys.executable)
+    return cm.SparkEngine(spark)
+
+
+def of_texts() -> cm.InteractionLog:
+    """The log with texts as ids of customers."""
+    events = cm.simulate_log(200, seed=1).events
+    roles = {name: name for name in ("customer_id", "timestamp", "event_type", "item_id", "amount")}
+    return cm.InteractionLog(events.assign(customer_id="nr " + events["customer_id"].astype(str)), **roles)
+
+
+def assert_scored_alike(known: cm.Bundle, some: cm.InteractionLog, engine: cm.SparkEngine, out: Path) -> None:
+    expected = known.score(some, [CUTOFF, LATER])
+    path = cm.score(known, some, [CUTOFF, LATER], out, parts=3, engine=engine)
+    assert cm.verify(out).rows == len(expected) > 50
+    found = pd.read_parquet(path)
+    assert found.groupby("customer_id").size().max() == 2
+    assert [entry.name for entry in out.iterdir() if entry.name == ".parts"] == []
+    found = found.sort_values(["customer_id", "as_of"], ignore_index=True)
+    pd.testing.assert_frame_equal(found, expected, check_exact=False, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("ids", ["numbers", "texts"])
+def test_the_workers_of_spark_score(ids: str, engine: cm.SparkEngine, tmp_path: Path) -> None:
+    """With reasons, as of two cutoffs, in three parts: the job that one machine does, and then nothing to do."""
+    some = log() if ids == "numbers" else of_texts()
+    assert_scored_alike(bundle("churn"), some, engine, tmp_path)
+    plan = cm.plan_score(bundle("churn"), some, [CUTOFF, LATER], tmp_path, parts=3, engine=engine)
+    assert plan.done
+    assert not cm.plan_score(bundle("churn"), some, [CUTOFF, LATER], tmp_path, parts=3).done
+
+
+def test_what_all_customers_are_worth_together_is_worked_out_once_on_spark(
+    engine: cm.SparkEngine, tmp_path: Path
+) -> None:
+    purchases = [each(event_type="purchase") for each in (cm.Recency, cm.Tenure, cm.DaysActive)]
+    features = [*purchases, cm.Sum("amount"), cm.DecayedSum("amount", half_life="90d")]
+    value = cm.train(log(), features, cm.Spend("90d"), cm.LifetimeValueRegressor(num_iterations=5), "2024-04-01")
+    assert needs_levels(value.model)
+    assert_scored_alike(value, log(), engine, tmp_path)
+
+
+def test_a_job_that_went_on_asks_spark_for_all_parts_and_writes_what_is_missing(
+    engine: cm.SparkEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from crmml.jobs.part_files import Parts
+
+    write, asked = Parts.write, list[int]()
+
+    def once(self: Parts, number: int, *rest: Any) -> Any:
+        asked.append(number)
+        if asked == [0, 1]:
+            raise OSError(28, "No space left on device")
+        return write(self, number, *rest)
+
+    monkeypatch.setattr(Parts, "write", once)
+    with pytest.raises(cm.DataError, match="No space left on device"):
+        cm.score(bundle("rfm"), log(), LATER, tmp_path, parts=3, engine=engine)
+    path = cm.score(bundle("rfm"), log(), LATER, tmp_path, parts=3, engine=engine)
+    assert asked == [0, 1, 1, 2]
+    assert len(pd.read_parquet(path)) == cm.verify(tmp_path).rows
+
+
+def test_what_spark_is_not_for(spark: Any, tmp_path: Path) -> None:
+    with pytest.raises(cm.ConfigError) as caught:
+        cm.score(bundle("popularity"), log(), LATER, tmp_path, engine=cm.SparkEngine(spark))
+    assert str(caught.value) == "score: lists are recommended on this machine. Leave out engine."
+    with pytest.raises(cm.ConfigError) as caught:
+        cm.score(bundle("churn"), log(), LATER, tmp_path, engine="spark")  # type: ignore[arg-type]
+    assert str(caught.value) == "score: engine is 'spark'. Use SparkEngine(session), or leave it out."

@@ -8,7 +8,8 @@ import shutil
 import tempfile
 import threading
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,7 @@ SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.timestampType": "TIMESTAMP_LTZ",
     "spark.sql.parquet.inferTimestampNTZ.enabled": "true",
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     # What does not fit is an error, never a silent NULL.
     "spark.sql.ansi.enabled": "true",
     # Products of decimals keep all their digits.
@@ -140,14 +142,50 @@ Use SparkEngine(SparkSession.builder.getOrCreate()).
             SchemaError: the text reads a column whose type Spark is not given.
             DataError: a file of the log is gone.
         """
+        with self._rows(log, steps, text) as rows:
+            return typed(rows.toArrow(), schema)
+
+    def write(
+        self,
+        log: "InteractionLog",
+        steps: Sequence[tuple[str, str]],
+        text: str,
+        *,
+        each: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]],
+        schema: pa.Schema,
+        path: Path,
+        parts: int,
+    ) -> list[Path | None]:
+        """Divide the rows of a text by customer, have Spark's workers make others of each part, and write those.
+
+        Args:
+            log, steps, text: as for `arrow`.
+            each: what a worker, which has crmml installed, makes of the rows of a part.
+            schema: of what it makes.
+            path: a folder to write to, which the workers see as well; what is there is replaced.
+            parts: how many there are. A customer is in the same one of so many every time.
+
+        Returns:
+            The Parquet file of each part; None where it has no rows.
+        """
+        from pyspark.sql.pandas.types import from_arrow_schema
+
+        with self._rows(log, steps, text) as rows:
+            divided = rows.repartition(parts, CUSTOMER)
+            made = divided.mapInArrow(each, from_arrow_schema(schema))
+            made.write.mode("overwrite").parquet(path.absolute().as_uri())
+        files = {int(file.name.split("-")[1]): file for file in sorted(path.glob("part-*.parquet"))}
+        return [files.get(number) for number in range(parts)]
+
+    @contextmanager
+    def _rows(self, log: "InteractionLog", steps: Sequence[tuple[str, str]], text: str) -> Iterator[Any]:
+        """The rows of a text as a Spark DataFrame; what Spark says is translated."""
         try:
             # The views of a build are the session's: one build at a time.
-            with self._lock:
-                table = _run(self._reader(log), steps, text)
+            with self._lock, _kept(self._reader(log), steps) as reader:
+                yield reader.sql(text)
         except _spark_errors() as error:
             raise _translated(error, log) from error
-        columns = zip(table.columns, schema, strict=True)
-        return pa.table([_as_type(column, field.type) for column, field in columns], schema=schema)
 
     def _reader(self, log: "InteractionLog") -> Any:
         """The session in which the source of `log` is the table `log`."""
@@ -173,7 +211,9 @@ Use SparkEngine(SparkSession.builder.getOrCreate()).
         return reader
 
 
-def _run(reader: Any, steps: Sequence[tuple[str, str]], text: str) -> pa.Table:
+@contextmanager
+def _kept(reader: Any, steps: Sequence[tuple[str, str]]) -> Iterator[Any]:
+    """The session in which the last of the steps is kept as the table `KEPT`."""
     # As views and not as one text: Spark does not find rows again that it keeps for a text with a WITH.
     for name, step in steps[:-1]:
         reader.sql(step).createOrReplaceTempView(name)
@@ -183,9 +223,15 @@ def _run(reader: Any, steps: Sequence[tuple[str, str]], text: str) -> pa.Table:
     kept = reader.sql(steps[-1][1]).repartition(*number, CUSTOMER).persist()
     kept.createOrReplaceTempView(KEPT)
     try:
-        return reader.sql(text).toArrow()
+        yield reader
     finally:
         kept.unpersist()
+
+
+def typed(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The columns of a table from Spark, by position, under the names and in the types of a schema."""
+    columns = zip(table.columns, schema, strict=True)
+    return pa.table([_as_type(column, field.type) for column, field in columns], schema=schema)
 
 
 def _written_as(kind: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -66,9 +67,7 @@ class Table:
         """Raise a ConfigError where the table cannot have its shape, before anything is built."""
         self.shape.check(self.features.names)
         if self.shape.categories:
-            with self._explained():
-                none = self.log.engine.arrow(self.text(self.cutoffs[:1]).whole().limit(0))
-            self.shape.check_types(none.schema)
+            self.shape.check_types(self._none().schema)
 
     def pieces(
         self,
@@ -104,14 +103,38 @@ class Table:
         with self._explained():
             return int(self.log.engine.row(counted)["n"])
 
+    def schema(self) -> pa.Schema:
+        """The columns with their types."""
+        return self.shape.of(self._none()).schema
+
+    def _none(self) -> pa.Table:
+        """A table without rows, as the embedded engine makes it."""
+        with self._explained():
+            return self.log.engine.arrow(self.text(self.cutoffs).whole().limit(0))
+
+    def write_on(
+        self,
+        engine: "SparkEngine",
+        each: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]],
+        schema: pa.Schema,
+        path: Path,
+        parts: int,
+    ) -> list[Path | None]:
+        """What the workers of an engine make of the rows, in files: see `SparkEngine.write`."""
+        with self._explained():
+            return engine.write(self.log, *self._texts(), each=each, schema=schema, path=path, parts=parts)
+
     def _on(self, engine: "SparkEngine") -> pa.Table:
         """The rows as another engine makes them, in the types of the embedded one."""
+        schema = self._none().schema
+        with self._explained():
+            return engine.arrow(self.log, *self._texts(), schema)
+
+    def _texts(self) -> tuple[list[tuple[str, str]], str]:
+        """The steps until what is kept, and the text that reads it, for another engine."""
         text = self.text(self.cutoffs)
         steps = [(step.name, text_of(step.query, DIALECT)) for step in text.steps[: text.coded + 1]]
-        kept = exp.select("*").from_(KEPT)
-        with self._explained():
-            schema = self.log.engine.arrow(text.whole().limit(0)).schema
-            return engine.arrow(self.log, steps, text_of(text.from_coded(kept), DIALECT), schema)
+        return steps, text_of(text.from_coded(exp.select("*").from_(KEPT)), DIALECT)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

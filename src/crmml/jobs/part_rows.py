@@ -25,7 +25,7 @@ from crmml.features.interactions import ItemWeights
 from crmml.features.outputs import converted
 from crmml.features.targets import Population
 from crmml.jobs.part_files import Finished, Parts
-from crmml.models._levels import LevelsOf, at_levels, needs_levels
+from crmml.models._levels import at_levels, level_rows, levels_of, needs_levels
 
 # The values of the features of one part: 200,000 rows of 60 features, half a gigabyte with all that is made of them.
 VALUES_PER_PART = 12_000_000
@@ -110,11 +110,9 @@ class TableRows:
 
     def _levels(self, shares: int, of: int) -> dict[str, float]:
         """What a score depends on besides its own row, from all rows, which are not kept."""
-        found = LevelsOf(self._bundle.model)
-        for _, X in self._features(shares, of, lambda _: True):
-            if len(X):
-                found.add(X)
-        return {str(at): level for at, level in found.levels().items()}
+        model = self._bundle.model
+        found = [level_rows(model, X) for _, X in self._features(shares, of, lambda _: True) if len(X)]
+        return {str(at): level for at, level in levels_of(model, pd.concat(found)).items()}
 
     def _features(self, shares: int, of: int, wanted: Callable[[int], bool]) -> Numbered:
         """The features of the parts that are wanted."""
@@ -173,13 +171,6 @@ class ListRows:
         found = sum(part.customers for part in parts)
         if found > self.expected:
             raise _others(shown, self.expected, found)
-
-
-def rows_of(
-    bundle: Bundle, log: InteractionLog, cutoffs: Sequence[pd.Timestamp], *, k: int, details: bool
-) -> TableRows | ListRows:
-    """The rows of a job."""
-    return ListRows(bundle, log, cutoffs, k) if bundle.task == "items" else TableRows(bundle, log, cutoffs, details)
 
 
 def checked_parts(parts: Any) -> int | None:

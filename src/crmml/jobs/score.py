@@ -17,11 +17,13 @@ from crmml.data.files import as_path, lock, remove_leftovers, remove_tree, repla
 from crmml.data.log import InteractionLog
 from crmml.data.manifest import identity_of
 from crmml.data.prepared import source_digests
+from crmml.data.spark_engine import SparkEngine
 from crmml.data.time import AsOf, moments_of, spoken
 from crmml.errors import ConfigError, DataError
 from crmml.jobs.part_files import LOCK, PARTS, SCORES, SUCCESS, Parts, check_replaceable, digest_of_file, proof_of
-from crmml.jobs.part_rows import ListRows, TableRows, checked_parts, rows_of
+from crmml.jobs.part_rows import ListRows, TableRows, checked_parts
 from crmml.jobs.parts import progress_bar
+from crmml.jobs.spark_rows import SparkRows
 from crmml.jobs.tracking import load_bundle
 from crmml.jobs.verify import read_proof, verify
 from crmml.spec import completed, to_data
@@ -36,6 +38,7 @@ def score(
     k: int = 10,
     details: bool = True,
     parts: int | None = None,
+    engine: SparkEngine | None = None,
     progress: bool = True,
     tracking_uri: str | None = None,
 ) -> Path:
@@ -56,6 +59,9 @@ def score(
         details: also write what the model says besides the score, such as reasons.
         parts: into how many parts the customers are divided; by default as many as memory asks for, and one for few
             customers. It changes no score.
+        engine: where features are built and scored: `SparkEngine(session)`, or this machine by default. Spark's
+            workers have to have crmml installed, and to see `out` and the files of the log under the same paths. The
+            scores are the same but for the last digits. Not for recommended lists.
         progress: show a progress bar, where standard error is a terminal.
         tracking_uri: the MLflow store, for a URI; the default is that of `track`.
 
@@ -80,10 +86,12 @@ def score(
     ['customer_id', 'as_of', 'segment', 'model_id']
     """
     folder = as_path(out, "score: out")
-    _check(log, parts)
+    _check(log, parts, engine)
     with lock(folder / LOCK):  # which proves that the folder can be written to
         check_replaceable(folder)
-        job = _Job.of(bundle, log, as_of, folder, k=k, details=details, parts=parts, tracking_uri=tracking_uri)
+        job = _Job.of(
+            bundle, log, as_of, folder, k=k, details=details, parts=parts, engine=engine, tracking_uri=tracking_uri
+        )
         _run(job, progress)
         return folder / SCORES
 
@@ -133,6 +141,7 @@ def plan_score(
     k: int = 10,
     details: bool = True,
     parts: int | None = None,
+    engine: SparkEngine | None = None,
     tracking_uri: str | None = None,
 ) -> ScoringPlan:
     """What `score` would do with the same arguments: whom it would score, in how many parts, what is there already.
@@ -140,7 +149,7 @@ def plan_score(
     The log is read, and nothing is written.
 
     Args:
-        bundle, log, as_of, out, k, details, parts, tracking_uri: as for `score`.
+        bundle, log, as_of, out, k, details, parts, engine, tracking_uri: as for `score`.
 
     Returns:
         A ScoringPlan; print it.
@@ -156,8 +165,10 @@ def plan_score(
     (4, 0, False)
     """
     folder = as_path(out, "score: out")
-    _check(log, parts)
-    job = _Job.of(bundle, log, as_of, folder, k=k, details=details, parts=parts, tracking_uri=tracking_uri)
+    _check(log, parts, engine)
+    job = _Job.of(
+        bundle, log, as_of, folder, k=k, details=details, parts=parts, engine=engine, tracking_uri=tracking_uri
+    )
     return ScoringPlan(
         path=folder / SCORES,
         customers=job.rows.expected,
@@ -190,9 +201,10 @@ class _Job:
         # A log of its own, which reads its facts anew: those that were read long ago may be of other files.
         cleaned = loaded.cleaned(log).clean()
         digests = _digests(cleaned)
-        rows = rows_of(loaded, cleaned, cutoffs, **asked)
+        engine = asked.pop("engine")
+        rows = _rows(loaded, cleaned, cutoffs, engine, **asked)
         of = rows.parts(parts)
-        asked_for = [[spoken(at) for at in cutoffs], sorted(asked.items()), of]
+        asked_for = [[spoken(at) for at in cutoffs], sorted(asked.items()), of, *([] if engine is None else ["spark"])]
         fingerprint = _fingerprint(loaded, cleaned, digests, asked_for)
         metadata = {
             "model_id": loaded.model_id,
@@ -212,10 +224,27 @@ class _Job:
         )
 
 
-def _check(log: Any, parts: Any) -> None:
+def _check(log: Any, parts: Any, engine: Any) -> None:
     if not isinstance(log, InteractionLog):
         raise ConfigError(f"score: log is {log!r}. Use InteractionLog(source, customer_id=..., ...).")
     checked_parts(parts)
+    if engine is not None and not isinstance(engine, SparkEngine):
+        raise ConfigError(f"score: engine is {engine!r}. Use SparkEngine(session), or leave it out.")
+
+
+def _rows(
+    bundle: Bundle, log: InteractionLog, cutoffs: Any, engine: SparkEngine | None, *, k: int, details: bool
+) -> TableRows | ListRows:
+    """The rows of a job."""
+    if bundle.task != "items":
+        return (
+            TableRows(bundle, log, cutoffs, details)
+            if engine is None
+            else (SparkRows(bundle, log, cutoffs, details, engine))
+        )
+    if engine is not None:
+        raise ConfigError("score: lists are recommended on this machine. Leave out engine.")
+    return ListRows(bundle, log, cutoffs, k)
 
 
 def _run(job: _Job, progress: bool) -> None:

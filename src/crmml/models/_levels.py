@@ -5,12 +5,10 @@ depends on everybody who is scored as of that cutoff. Of each row that takes sev
 """
 
 from copy import copy
-from typing import Any, Self
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from crmml.models._base import Floats
 from crmml.models._history import History
 from crmml.models._offset_value import OffsetDesign
 from crmml.models._snapshots import snapshots_of
@@ -20,39 +18,32 @@ from crmml.models.value import LifetimeValueRegressor
 Levels = dict[int, float]
 
 
-class LevelsOf:
-    """Collects what decides the levels from the rows of a table, given in any portions.
+def level_rows(model: LifetimeValueRegressor, X: pd.DataFrame) -> pd.DataFrame:
+    """What decides the levels, of rows of the table: `customer_id`, `as_of`, a history, what is expected beside it.
 
     Args:
         model: a fitted model for which `needs_levels` is true.
+        X: some rows of the table, indexed by (`customer_id`, `as_of`).
     """
+    design = _design(model)
+    table = ValueTable(model._check_rows("predict", X), design.columns)
+    history = {name: getattr(table.history, name) for name in History.__dataclass_fields__}
+    return X.index.to_frame(index=False).assign(**history, relative=design.relative(table, model.n_jobs))
 
-    def __init__(self, model: LifetimeValueRegressor) -> None:
-        self._model = model
-        self._keys: list[pd.DataFrame] = []
-        self._histories: list[History] = []
-        self._relative: list[Floats] = []
 
-    def add(self, X: pd.DataFrame) -> Self:
-        """Look at rows of the table, indexed by (`customer_id`, `as_of`)."""
-        design = _design(self._model)
-        table = ValueTable(self._model._check_rows("predict", X), design.columns)
-        self._keys.append(X.index.to_frame(index=False))
-        self._histories.append(table.history)
-        self._relative.append(design.relative(table, self._model.n_jobs))
-        return self
+def levels_of(model: LifetimeValueRegressor, rows: pd.DataFrame) -> Levels:
+    """The level of each cutoff (microseconds since 1970), to the last bit as all rows together have it.
 
-    def levels(self) -> Levels:
-        """The level of each cutoff (microseconds since 1970), to the last bit as all rows together have it."""
-        keys = pd.concat(self._keys, ignore_index=True)
-        # Sums of doubles depend on their order: that of a table of all customers.
-        order = keys.sort_values(["customer_id", "as_of"], kind="stable").index.to_numpy()
-        snapshots = snapshots_of(pd.DataFrame(index=pd.MultiIndex.from_frame(keys.iloc[order])), len(keys))
-        names = History.__dataclass_fields__
-        columns = (np.concatenate([getattr(one, name) for one in self._histories])[order] for name in names)
-        relative = np.concatenate(self._relative)[order]
-        found = _design(self._model).levels_of(History(*columns), relative, snapshots)
-        return dict(zip(snapshots.times.tolist(), found.tolist(), strict=True))
+    Args:
+        model: the model of `level_rows`.
+        rows: what `level_rows` made of all rows, in any order.
+    """
+    # Sums of doubles depend on their order: that of a table of all customers.
+    rows = rows.sort_values(["customer_id", "as_of"], kind="stable")
+    snapshots = snapshots_of(pd.DataFrame(index=pd.MultiIndex.from_frame(rows[["customer_id", "as_of"]])), len(rows))
+    history = History(*(rows[name].to_numpy() for name in History.__dataclass_fields__))
+    found = _design(model).levels_of(history, rows["relative"].to_numpy(), snapshots)
+    return dict(zip(snapshots.times.tolist(), found.tolist(), strict=True))
 
 
 def needs_levels(model: Any) -> bool:
