@@ -185,7 +185,11 @@ def test_the_same_recipe_trained_later_is_compared_as_fitted(
             "promote: 'alone' has no challenger, so there is nothing to compare. "
             "Use register(bundle, 'alone', alias='challenger').",
         ),
-        ("nobody", "promote: {store}: MLflow says: Registered Model with name=nobody not found"),
+        (
+            "nobody",
+            "promote: {store}: MLflow says: Registered Model with name=nobody not found. Check it and tracking_uri; "
+            "register(bundle, name) makes a name.",
+        ),
     ],
 )
 def test_what_cannot_be_compared_is_said_before_any_work(

@@ -152,11 +152,13 @@ def test_a_previous_champion_that_is_damaged_does_not_come_back(store: str, tmp_
         ),
         (
             lambda store: cm.rollback("nobody", tracking_uri=store),
-            "rollback: {store}: MLflow says: Registered Model with name=nobody not found",
+            "rollback: {store}: MLflow says: Registered Model with name=nobody not found. Check it and tracking_uri; "
+            "register(bundle, name) makes a name.",
         ),
         (
             lambda store: cm.register("models:/m-0", NAME, tracking_uri=store),
-            "models:/m-0: {store}: MLflow says: Logged model with ID 'm-0' not found.",
+            "models:/m-0: {store}: MLflow says: Logged model with ID 'm-0' not found. Check it and tracking_uri; "
+            "register(bundle, name) makes a name.",
         ),
     ],
 )

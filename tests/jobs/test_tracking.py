@@ -249,7 +249,10 @@ def test_a_store_that_cannot_be_written_to(tmp_path: Path) -> None:
 def test_a_model_that_is_not_there(store: str, uri: str) -> None:
     with pytest.raises(cm.DataError) as caught:
         load_bundle("models:/m-0123", tracking_uri=store)
-    assert str(caught.value) == f"models:/m-0123: {store}: MLflow says: Logged model with ID 'm-0123' not found."
+    assert str(caught.value) == (
+        f"models:/m-0123: {store}: MLflow says: Logged model with ID 'm-0123' not found. Check it and tracking_uri; "
+        "register(bundle, name) makes a name."
+    )
     with pytest.raises(cm.BundleError, match="there is no such folder"):
         load_bundle("nowhere")
 

@@ -119,4 +119,6 @@ def typed(where: str) -> Iterator[None]:
         yield
     except MlflowException as error:
         first = str(error).strip().split("\n")[0]
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            first = f"{first.rstrip('.')}. Check it and tracking_uri; register(bundle, name) makes a name."
         raise DataError(f"{where}: MLflow says: {first}") from error
