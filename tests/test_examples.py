@@ -71,7 +71,8 @@ def test_cdnow(shared_data: Path, tmp_path: Path) -> None:
 @pytest.mark.real
 def test_subscription(shared_data: Path, tmp_path: Path) -> None:
     printed = run("subscription.py", shared_data / "churn_telco" / "customers.parquet", tmp_path)
-    assert "Verdict: better than the tenure rule" in printed
+    # The first model has learned from one date, and loses: the dates disagree, which is not called better.
+    assert "Verdict: no better than the tenure rule: better on 7 of 8 cutoffs" in printed
     assert scores(tmp_path, "subscription")["p_churn"].between(0, 1).all()
     # Drawn with .7 and 3.8; simple models reach an AUC of .84 to .85 on Telco; more would be suspicious.
     alpha, beta = (float(found) for found in re.findall(r"sBG: alpha ([.0-9]+), beta ([.0-9]+);", printed)[0])

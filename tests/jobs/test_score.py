@@ -111,7 +111,7 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: object, **kwargs: object) -> None:
         pytest.fail("the work must not start")
 
-    monkeypatch.setattr("crmml.jobs.score.rows_of", refuse)
+    monkeypatch.setattr("crmml.jobs.score._rows", refuse)
 
 
 @pytest.mark.usefixtures("no_work")
