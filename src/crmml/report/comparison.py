@@ -81,6 +81,18 @@ class Comparison:
         return "no better"
 
     @property
+    def over_cutoffs(self) -> tuple[float, float]:
+        """Student's 95 % interval of the mean over three cutoffs or more; the mean itself where there are fewer.
+
+        >>> from crmml.report.measures import measures_of
+        >>> found = Comparison(measure=measures_of("binary")[0], rule="recency rule", cutoffs=3, wins=3,
+        ...                    difference=0.02, std=0.01, low=0.0, high=0.0)
+        >>> [round(end, 4) for end in found.over_cutoffs]  # 0.02 -+ 4.303 * 0.01 / sqrt(3)
+        [-0.0048, 0.0448]
+        """
+        return self.difference - self._half, self.difference + self._half
+
+    @property
     def _half(self) -> float:
         """Half the width of Student's 95 % interval of the mean over the cutoffs; 0 where there are too few of them."""
         if self.cutoffs < PROVING:

@@ -3,13 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from scipy.stats import t as student
 
 from crmml.errors import DataError
 from crmml.report.backtest import BacktestReport
-from crmml.report.comparison import COVERAGE, PROVING, Comparison, compare
+from crmml.report.comparison import PROVING, Comparison, compare
 from crmml.report.measures import Measure, holdout_table, measures_of
 from crmml.report.text import day
 
@@ -165,14 +163,13 @@ def judge(champion: pd.DataFrame, challenger: pd.DataFrame, task: str, k: int = 
     pieces = [holdout_table(rows, (measure, *losses), ()) for _, rows in scores.groupby("as_of", sort=True)]
     table = pd.concat(pieces, ignore_index=True)
     comparison = _compared(table, scores, measure)
-    by_cutoff = _by_cutoff(table, measure)
-    low, high = _over_cutoffs(by_cutoff["difference"].to_numpy(np.float64))
+    low, high = comparison.over_cutoffs
     return Judgement(
         comparison=comparison,
         low=min(comparison.low, low),
         high=max(comparison.high, high),
         loss=_compared(table, scores, losses[0]) if losses else None,
-        table=by_cutoff,
+        table=_by_cutoff(table, measure),
     )
 
 
@@ -194,18 +191,6 @@ def _by_cutoff(table: pd.DataFrame, measure: Measure) -> pd.DataFrame:
     customers = table[table["kind"] == "model"].set_index("as_of")["customers"]
     found = pd.DataFrame({"customers": customers, "champion": sides["champion"], "challenger": sides["challenger"]})
     return found.assign(difference=found["challenger"] - found["champion"]).reset_index()
-
-
-def _over_cutoffs(differences: Any) -> tuple[float, float]:
-    """Student's interval of the mean of the cutoffs' differences.
-
-    >>> low, high = _over_cutoffs(np.array([0.01, 0.02, 0.03]))  # 0.02 -+ 4.303 * 0.01 / sqrt(3)
-    >>> round(low, 4), round(high, 4)
-    (-0.0048, 0.0448)
-    """
-    count = len(differences)
-    half = student.ppf((1 + COVERAGE) / 2, count - 1) * float(differences.std(ddof=1)) / count**0.5
-    return float(differences.mean() - half), float(differences.mean() + half)
 
 
 def _check_same(champion: pd.DataFrame, challenger: pd.DataFrame) -> None:
