@@ -230,14 +230,18 @@ class Bundle:
         """
         folder = as_path(path, "save")
         check_place(folder, overwrite=overwrite)
-        probe = make_probe(self.features, self.target, self.model)
-        content = self._content({**probe, **({} if self.reference is None else self.reference.arrays())})
-        content.document["model_id"] = self.model_id
-        encoded = files.encode(content)
+        encoded = self._encoded()
         with atomic_folder(folder) as temporary:
             for name, data in encoded.items():
                 (temporary / name).write_bytes(data)
         return folder
+
+    def _encoded(self) -> dict[str, bytes]:
+        """The files of the bundle by name."""
+        probe = make_probe(self.features, self.target, self.model)
+        content = self._content({**probe, **({} if self.reference is None else self.reference.arrays())})
+        content.document["model_id"] = self.model_id
+        return files.encode(content)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

@@ -105,7 +105,7 @@ class SparkRows(TableRows):
         features = self._table.schema()
         made = self._columns(features, levels)
         there = pa.schema([pa.field(field.name, _spark_type(field.type)) for field in made])
-        work = Work(_files_of(self._bundle), features, there, self._details, levels)
+        work = Work(self._bundle._encoded(), features, there, self._details, levels)
         files = self._table.write_on(self._engine, work, there, place, of)
         for number in wanted:
             file = files[number]
@@ -119,12 +119,6 @@ class SparkRows(TableRows):
         ones = pd.DataFrame(np.ones((1, len(names))), index=index, columns=names)
         made = arrow_of(made_of(self._bundle, ones, self._details, levels), {}).schema
         return pa.schema([*(features.field(key) for key in KEYS), *(field for field in made if field.name not in KEYS)])
-
-
-def _files_of(bundle: Bundle) -> dict[str, bytes]:
-    with tempfile.TemporaryDirectory(prefix="crmml-bundle-") as folder:
-        place = bundle.save(Path(folder) / "bundle")
-        return {file.name: file.read_bytes() for file in place.iterdir()}
 
 
 def _spark_type(kind: pa.DataType) -> pa.DataType:
