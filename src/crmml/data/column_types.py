@@ -69,8 +69,7 @@ def _first_fraction(opened: Opened, column: str) -> str:
     known = exp.Not(this=exp.Anonymous(this="isnan", expressions=[value.copy()]))
     query = exp.select(exp.alias_(exp.Min(this=value.copy()), "example")).from_(LOG)
     example = opened.engine.row(query.where(known, exp.Not(this=exp.paren(whole))))["example"]
-    personal = is_text(opened.columns[column])
-    return "" if example is None else f" (for example {shape_of(example) if personal else repr(example)})"
+    return _for_example(opened, column, example)
 
 
 def _check_time(roles: Roles, opened: Opened, role: str) -> None:
@@ -96,8 +95,14 @@ def _example(opened: Opened, column: str) -> str:
     value = exp.column(column, quoted=True)
     query = exp.select(exp.alias_(exp.cast(exp.Min(this=value), "TEXT"), "example")).from_(LOG)
     example = opened.engine.row(query)["example"]
-    personal = is_text(opened.columns[column])
-    return "" if example is None else f" (for example {shape_of(example) if personal else repr(example)})"
+    return _for_example(opened, column, example)
+
+
+def _for_example(opened: Opened, column: str, value: object) -> str:
+    """A value of a column for a message; of a text, which can be personal, the shape."""
+    if value is None:
+        return ""
+    return f" (for example {shape_of(value) if is_text(opened.columns[column]) else repr(value)})"
 
 
 def _spoken(kind: str) -> str:
