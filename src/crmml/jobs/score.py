@@ -20,7 +20,7 @@ from crmml.data.prepared import source_digests
 from crmml.data.spark_engine import SparkEngine
 from crmml.data.time import AsOf, moments_of, spoken
 from crmml.errors import ConfigError, DataError
-from crmml.jobs.part_files import LOCK, PARTS, SCORES, SUCCESS, Parts, check_replaceable, digest_of_file, proof_of
+from crmml.jobs.part_files import LOCK, PARTS, SCORES, SUCCESS, Parts, check_replaceable, proof_of
 from crmml.jobs.part_rows import ListRows, TableRows, checked_parts
 from crmml.jobs.parts import progress_bar
 from crmml.jobs.spark_rows import SparkRows
@@ -293,7 +293,7 @@ def _publish(job: _Job) -> None:
             f"{path}: {customers:,} customers were written in parts, of which {found:,} are distinct; nothing was "
             "replaced. Run it again on a log that does not change meanwhile."
         )
-    names = {SCORES if parts.of == 1 else f"{SCORES}/{file.name}": file for file in files}
+    digests = {parts.path(number): part.sha256 for number, part in parts.finished.items() if part.rows}
     report = {
         **job.metadata,
         **{key: json.loads(job.metadata[key]) for key in ("as_of", "target")},
@@ -302,7 +302,7 @@ def _publish(job: _Job) -> None:
         "distinct": rows,
         "expected": job.rows.expected,
         **({} if job.rows.left is None else {"not_eligible": job.rows.left}),
-        "files": {name: digest_of_file(file) for name, file in names.items()},
+        "files": {SCORES if parts.of == 1 else f"{SCORES}/{file.name}": digests[file] for file in files},
     }
     # After the exchange, the old proof would be about other scores than those that stand beside it.
     proof.unlink(missing_ok=True)
