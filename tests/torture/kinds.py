@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.torture import canaries, disturb, flips, hostile, hostile_mlflow, tracking
+from tests.torture import canaries, disturb, flips, growing, hostile, hostile_mlflow, tracking
 from tests.torture.disturb import timed
 from tests.torture.world import Tally, World
 
@@ -100,6 +100,16 @@ KINDS = (
         disturb.writers,
         "Two or three scoring jobs begin in the same folder at the same time. One of them works, the others say that "
         "it does; none is mixed with another.",
+    ),
+    Kind(
+        "growing-log",
+        100,
+        growing.growing,
+        "While a job scores a log, the log grows at a random moment: lines arrive at the end of its file in pieces "
+        "that end anywhere, a file arrives beside its files, or a longer file takes the place of its file. The scores "
+        "are those of the log before or after, or the job says that the log has changed and replaces nothing; run "
+        "again, they are those of the whole log.",
+        at_a_time=100,
     ),
     Kind(
         "flips-in-scores",

@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 import crmml as cm
 from crmml.jobs.tracking import load_bundle
 from tests.torture import faults
@@ -109,6 +111,7 @@ def evil(folder: str) -> dict[str, Any]:
 # Work that is disturbed -----------------------------------------------------------------------------------
 
 OLD, NEW = "2024-08-01", "2024-09-01"
+_NAMES = ("customer_id", "timestamp", "event_type", "item_id", "amount")
 _KINDS: dict[str, tuple[Any, Any, Any]] = {
     "churn": ("rfm", cm.Churn("60d", event_type="purchase"), cm.ChurnClassifier(num_iterations=5)),
     "value": ("rfm", cm.Spend("60d"), cm.LifetimeValueRegressor(num_iterations=5)),
@@ -117,8 +120,7 @@ _KINDS: dict[str, tuple[Any, Any, Any]] = {
 
 
 def log_of(root: str) -> cm.InteractionLog:
-    names = ("customer_id", "timestamp", "event_type", "item_id", "amount")
-    return cm.InteractionLog(f"{root}/log.parquet", **{name: name for name in names}, timezone="UTC")
+    return cm.InteractionLog(f"{root}/log.parquet", **{name: name for name in _NAMES}, timezone="UTC")
 
 
 def make_world(root: str) -> None:
@@ -136,6 +138,46 @@ def train(root: str, kind: str, out: str) -> None:
 def score(root: str, kind: str, out: str, as_of: str = NEW, parts: int = 1) -> None:
     """The scoring job as its users call it."""
     cm.score(f"{root}/bundles/{kind}", log_of(root), as_of, out, k=3, parts=parts, progress=False)
+
+
+# How a log grows: lines behind those that are there, a file beside those that are there, a longer file in its place.
+FORMS = ("lines", "files", "whole")
+
+
+def make_log(root: str, form: str, place: str) -> None:
+    """The first four fifths of the log of this world in `place`, and beside it what is to come."""
+    # Mixed, so that what comes is of all times.
+    events = pd.read_parquet(f"{root}/log.parquet", columns=list(_NAMES)).sample(frac=1, random_state=0)
+    less = events.iloc[: len(events) * 4 // 5]
+    more = events.iloc[len(less) :]
+    (Path(place) / "log").mkdir(parents=True)
+    (Path(place) / "coming").mkdir()
+    if form == "lines":
+        less.to_csv(f"{place}/log/0.csv", index=False)
+        more.to_csv(f"{place}/coming/0.csv", index=False, header=False)
+    else:
+        less.to_parquet(f"{place}/log/0.parquet")
+        (more if form == "files" else events).to_parquet(f"{place}/coming/1.parquet")
+
+
+def grow(form: str, place: str, moment: float) -> None:
+    """After so many seconds, let the log grow: lines come in pieces that end anywhere, files at once."""
+    time.sleep(moment)
+    if form == "lines":
+        data = Path(f"{place}/coming/0.csv").read_bytes()
+        with Path(f"{place}/log/0.csv").open("ab", buffering=0) as log:
+            for start in range(0, len(data), 4093):
+                log.write(data[start : start + 4093])
+                time.sleep(0.002)
+    else:
+        Path(f"{place}/coming/1.parquet").replace(f"{place}/log/{0 if form == 'whole' else 1}.parquet")
+
+
+def score_grown(root: str, form: str, place: str, parts: int) -> None:
+    """Score the log that `make_log` made, into `place`/out."""
+    source = f"{place}/log/*.{'csv' if form == 'lines' else 'parquet'}"
+    log = cm.InteractionLog(source, **{name: name for name in _NAMES}, timezone="UTC")
+    cm.score(f"{root}/bundles/churn", log, NEW, f"{place}/out", parts=parts, progress=False)
 
 
 def attempt(task: str, *arguments: Any) -> list[str]:

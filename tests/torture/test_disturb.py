@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.torture import disturb, flips, world
+from tests.torture import disturb, flips, growing, world
 from tests.torture.faults import FAULTS
 from tests.torture.kinds import KINDS
 from tests.torture.world import SCENARIOS, TRAININGS, Tally, World
@@ -48,6 +48,10 @@ def test_a_full_disk(small_world: World) -> None:
     perfect(tally, 2)
 
 
+def test_a_log_that_grows_is_scored_as_it_was_or_as_it_is(small_world: World) -> None:
+    perfect(growing.growing(small_world, 3), 3)
+
+
 def test_a_flipped_bit_is_found(small_world: World) -> None:
     perfect(flips.scores(small_world, 60), 60)
     perfect(flips.bundles(small_world, 30), 30)
@@ -66,6 +70,14 @@ def test_mutant_a_job_without_care_is_caught(small_world: World, monkeypatch: py
         problems = small_world.judge(one_file, out, ended.answer[:2])
     assert set(problems) == {"survived", "kept"}
     assert problems["kept"].endswith("neither the old nor the new is there")
+
+
+def test_scores_of_neither_log_are_caught(small_world: World) -> None:
+    """What is expected is that of other logs: what the job leaves is neither."""
+    end = growing.undisturbed(small_world, [("whole", 1)])["whole", 1]
+    other = end._replace(contents=("of another log",), digest="of other files")
+    kind, problems = growing.one(small_world, "whole", 1, 5 * end.seconds, other)
+    assert (kind, set(problems)) == ("done", {"kept", "equal"})
 
 
 def test_what_stands_twice_or_is_left_behind_is_caught(small_world: World) -> None:
