@@ -7,13 +7,12 @@ quarter of them would be a change of the shop whenever it comes or goes, and wou
 """
 
 import sys
-from collections import Counter
 
 import numpy as np
 import pandas as pd
 
 import crmml as cm
-from tests.jobs.drift_world import DAYS, NOW, START, shop
+from tests.jobs.drift_world import DAYS, NOW, START, printed, shop
 
 WEIGHTS = cm.ItemWeights(weights={"purchase": 1.0, "view": 0.2})
 NEXT = cm.NextItems("60d", event_type="purchase")
@@ -66,16 +65,5 @@ def monitored(seed: int, *, drift: str | None = None) -> cm.MonitorReport:
 
 
 if __name__ == "__main__":
-    repetitions = int(sys.argv[1])
-    for planted in (None, *PLANTED):
-        alarmed, named, least = 0, Counter[str](), []
-        for seed in range(repetitions):
-            report = monitored(seed, drift=planted)
-            alarmed += not report.alarms.empty
-            named.update(report.alarms["column"])
-            least.append(float(report.table["p_value"].min()))
-        small = np.mean(np.array(least) < 0.05)
-        print(
-            f"{planted}: alarm in {alarmed} of {len(least)}; least p below .05 in {small:.0%}; {dict(named)}",
-            flush=True,
-        )
+    asked = int(sys.argv[1])
+    printed(monitored, PLANTED, asked, asked)

@@ -7,6 +7,7 @@ customers of one cutoff are mostly those of the one before. `python -m tests.job
 
 import sys
 from collections import Counter
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pandas as pd
@@ -81,17 +82,21 @@ def monitored(seed: int, *, drift: str | None = None) -> cm.MonitorReport:
     return cm.monitor(bundle, log, NOW, least_psi=1e-9)  # every significant difference counts, however small
 
 
-if __name__ == "__main__":
-    repetitions = int(sys.argv[1])
-    for planted in (None, *PLANTED):
+def printed(monitored: Callable[..., cm.MonitorReport], planted: Iterable[str], repetitions: int, each: int) -> None:
+    """How often there was an alarm, and for which columns: without drift, and `each` times with what is planted."""
+    for drift in (None, *planted):
         alarmed, named, least = 0, Counter[str](), []
-        for seed in range(repetitions if planted is None else max(1, repetitions // 10)):
-            report = monitored(seed, drift=planted)
+        for seed in range(repetitions if drift is None else each):
+            report = monitored(seed, drift=drift)
             alarmed += not report.alarms.empty
             named.update(report.alarms["column"])
             least.append(float(report.table["p_value"].min()))
         small = np.mean(np.array(least) < 0.05)
         print(
-            f"{planted}: alarm in {alarmed} of {len(least)}; least p below .05 in {small:.0%}; {dict(named)}",
-            flush=True,
+            f"{drift}: alarm in {alarmed} of {len(least)}; least p below .05 in {small:.0%}; {dict(named)}", flush=True
         )
+
+
+if __name__ == "__main__":
+    asked = int(sys.argv[1])
+    printed(monitored, PLANTED, asked, max(1, asked // 10))

@@ -37,13 +37,15 @@ EVENTS = pd.DataFrame(
     ],
     columns=["who", "at", "what"],
 )
-SMALL = cm.InteractionLog(
-    EVENTS.assign(at=pd.to_datetime(EVENTS["at"]).dt.tz_localize("UTC"), kind="purchase"),
-    customer_id="who",
-    timestamp="at",
-    event_type="kind",
-    item_id="what",
-)
+
+
+def log_of(events: pd.DataFrame) -> cm.InteractionLog:
+    at = pd.to_datetime(events["at"]).dt.tz_localize("UTC")
+    roles = {"customer_id": "who", "timestamp": "at", "event_type": "kind", "item_id": "what"}
+    return cm.InteractionLog(events.assign(at=at, kind="purchase"), **roles)
+
+
+SMALL = log_of(EVENTS)
 TARGET = cm.NextItems("30d", event_type="purchase")
 
 
@@ -73,14 +75,7 @@ def test_nothing_at_or_after_the_cutoff_is_seen() -> None:
     before, _ = list_rows(SMALL, cm.ItemWeights(), TARGET, model, day("2024-04-01"))
     later = EVENTS["at"] >= "2024-04-01"
     changed = EVENTS.assign(what=EVENTS["what"].mask(later, "another"), who=EVENTS["who"].mask(later, "eve"))
-    log = cm.InteractionLog(
-        changed.assign(at=pd.to_datetime(changed["at"]).dt.tz_localize("UTC"), kind="purchase"),
-        customer_id="who",
-        timestamp="at",
-        event_type="kind",
-        item_id="what",
-    )
-    after, _ = list_rows(log, cm.ItemWeights(), TARGET, model, day("2024-04-01"))
+    after, _ = list_rows(log_of(changed), cm.ItemWeights(), TARGET, model, day("2024-04-01"))
     pd.testing.assert_frame_equal(before, after)
 
 
