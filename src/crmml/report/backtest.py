@@ -253,6 +253,13 @@ class BacktestReport:
 
         return backtest_figures(self)
 
+    @cached_property
+    def _images(self) -> dict[str, str]:
+        """The pictures as addresses, drawn once: a page, a notebook and a tracked run show the same ones."""
+        from crmml.report.page import picture
+
+        return {name: picture(figure) for name, figure in self.figures().items()}
+
     def to_html(self, path: str | Path) -> Path:
         """Write the report as one HTML page that needs nothing else (no network, no other file).
 

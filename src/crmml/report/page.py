@@ -128,10 +128,9 @@ def _means(report: "BacktestReport") -> str:
 
 def _pictures(report: "BacktestReport") -> str:
     try:
-        figures = report.figures()
+        images = [f'<img alt="{escape(_SHOWN[name])}" src="{image}">' for name, image in report._images.items()]
     except MissingExtraError as error:
         return f'<h2>Pictures</h2><p class="note">{escape(str(error))}</p>'
-    images = [f'<img alt="{escape(_SHOWN[name])}" src="{picture(one)}">' for name, one in figures.items()]
     return f'<h2>Pictures</h2><div class="pictures">{"".join(images)}</div>'
 
 
