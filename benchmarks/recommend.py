@@ -103,7 +103,9 @@ def report(log: str, split: Split, *, each: bool, peer: bool) -> None:
         best = tuned(split)
         show(implicit_line(f"implicit ALS, tuned: {best}", split, best))
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"\nchosen: {model.chosen_}; parameters: {model.parameters_}\n\n{model.selection_.round(4).to_string()}\n")
+    weights = dict(zip(model.generators_, model.weights_[model.weights_ > 0].tolist(), strict=True))
+    print(f"\nchosen: {model.chosen_}; weights: {weights}; parameters: {model.parameters_}")
+    print(f"\n{model.selection_.round(4).to_string()}\n")
     goal = WANTED[log]
     reached = line.recall >= goal[0] and line.ndcg >= goal[1]
     print(f"goal {goal[0]}/{goal[1]}: {'reached' if reached else 'missed'}; peak of the process {memory:.1f} GiB")
