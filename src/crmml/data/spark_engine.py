@@ -299,4 +299,13 @@ def _translated(error: Exception, log: "InteractionLog") -> CrmmlError:
                 f"SparkEngine: column {name!r} is {kind.lower()}, which Spark is not given. Make it text or a number, "
                 "or build the table without engine=."
             )
-    return EngineError(str(error).strip().splitlines()[0].rstrip("."))
+    said = str(error).partition("JVM stacktrace")[0]
+    lines = [line.strip() for line in said.splitlines() if line.strip() and "SQLSTATE" not in line]
+    # Of a worker's traceback the last line says what happened, of anything else the first.
+    what = lines[-1 if type(error).__name__ == "PythonException" else 0]
+    if what == "ModuleNotFoundError: No module named 'crmml'":
+        return ConfigError(
+            "SparkEngine: the Python of Spark's workers does not find crmml. Install it there, or have them run another"
+            " Python: PYSPARK_PYTHON=/path/to/python."
+        )
+    return EngineError(what.rstrip("."))

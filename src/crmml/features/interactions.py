@@ -74,6 +74,11 @@ class ItemWeights(Definition):
         log.require("item_id", repr(self))
         check_columns(self.filter, log, repr(self))
 
+    def conditions(self, plan: Plan) -> list[exp.Expr]:
+        """What an event of `history` has to meet to count: an item, a type that has a weight, an age in the window."""
+        window_us = None if self.window is None else parse_duration(self.window)
+        return [is_there(plan.value("item_id")), *plan.conditions(self.filter, window_us)]
+
     def weight(self, plan: Plan) -> exp.Expr:
         """The weight of one event of `history`, as SQL."""
         weight: exp.Expr = number(1)
@@ -118,9 +123,7 @@ def build_interactions(
     check_cutoffs(log, cutoffs)
     check_event_types(interactions.filter, log, repr(interactions))
     plan = Plan(log, cutoffs)
-    window_us = None if interactions.window is None else parse_duration(interactions.window)
-    item = plan.value("item_id")
-    conditions = [is_there(item.copy()), *plan.conditions(interactions.filter, window_us)]
+    item, conditions = plan.value("item_id"), interactions.conditions(plan)
     if in_order:
         weight = exp.alias_(interactions.weight(plan), "weight")
         query = exp.select(*plan.keys, item, weight, column(AGE)).from_(HISTORY).where(*conditions)

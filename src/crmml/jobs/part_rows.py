@@ -4,7 +4,7 @@ A part holds whole customers, all cutoffs of each. Of an unprepared log the cust
 ids, into ranges with about as many events each; of a prepared log as it is divided already, file by file.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -128,21 +128,20 @@ class TableRows:
             yield number, _frame([self._table.shape.of(piece.table) for piece in some])
 
 
-class ListRows:
-    """Recommended lists. Who gets one, and what they have seen, is read once for each cutoff, and kept.
+class Lists:
+    """Recommended lists, wherever they are made.
 
     Args and attributes as `TableRows`; `k` is the length of a list. There may be fewer rows than `expected`, which is
     of customers: who has seen everything gets no list.
+
+    Raises:
+        DataError: nobody is to get a list.
     """
 
-    def __init__(self, bundle: Bundle, log: InteractionLog, cutoffs: Sequence[pd.Timestamp], k: int) -> None:
-        assert isinstance(bundle.features, ItemWeights)  # noqa: S101 (others have tables)
+    def __init__(self, bundle: Bundle, cutoffs: Sequence[pd.Timestamp], k: int, expected: int) -> None:
         self._bundle, self._k = bundle, k
-        self._asked = [(at, Asked.of(log, bundle.features, bundle.target, as_of=at)) for at in cutoffs]
-        ids = [asked.customers for _, asked in self._asked]
-        self._customers = pd.Index(np.sort(pd.Index(np.concatenate([each.to_numpy() for each in ids])).unique()))
-        self.expected, self.left = sum(len(each) for each in ids), None
-        if not self.expected:
+        self.expected, self.left = expected, None
+        if not expected:
             raise nobody(bundle.target, cutoffs)
 
     def parts(self, asked: int | None) -> int:
@@ -151,16 +150,7 @@ class ListRows:
 
     def rows(self, parts: Parts) -> Numbered:
         """The lists of the parts that are missing, each with the number of the part."""
-        edges = [len(self._customers) * number // parts.of for number in range(parts.of + 1)]
-        for number in parts.missing:
-            some = self._customers[edges[number] : edges[number + 1]]
-            tables = []
-            for at, asked in self._asked:
-                table = asked.among(some).lists(self._bundle.target, self._bundle.model, self._k)
-                table.insert(1, "as_of", pd.Series(at, index=table.index, dtype="datetime64[us, UTC]"))
-                tables.append(table)
-            found = pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
-            yield number, found.sort_values(["customer_id", "as_of", "rank"], ignore_index=True)
+        raise NotImplementedError
 
     def counted(self, part: Finished) -> int:
         """How many of those that are expected a part holds."""
@@ -171,6 +161,35 @@ class ListRows:
         found = sum(part.customers for part in parts)
         if found > self.expected:
             raise _others(shown, self.expected, found)
+
+
+class ListRows(Lists):
+    """Lists that this machine makes. Who gets one, and what they have seen, is read once for each cutoff, and kept."""
+
+    def __init__(self, bundle: Bundle, log: InteractionLog, cutoffs: Sequence[pd.Timestamp], k: int) -> None:
+        assert isinstance(bundle.features, ItemWeights)  # noqa: S101 (others have tables)
+        self._asked = {at: Asked.of(log, bundle.features, bundle.target, as_of=at) for at in cutoffs}
+        ids = [asked.customers for asked in self._asked.values()]
+        super().__init__(bundle, cutoffs, k, sum(len(each) for each in ids))
+        self._customers = pd.Index(np.sort(pd.Index(np.concatenate([each.to_numpy() for each in ids])).unique()))
+
+    def rows(self, parts: Parts) -> Numbered:
+        """The lists of the parts that are missing, each with the number of the part."""
+        edges = [len(self._customers) * number // parts.of for number in range(parts.of + 1)]
+        for number in parts.missing:
+            some = self._customers[edges[number] : edges[number + 1]]
+            yield number, dated_lists(self._bundle, {at: each.among(some) for at, each in self._asked.items()}, self._k)
+
+
+def dated_lists(bundle: Bundle, asked: Mapping[pd.Timestamp, Asked], k: int) -> pd.DataFrame:
+    """The lists of those asked as of each cutoff: a row per customer, cutoff and rank, sorted by them."""
+    tables = []
+    for at, each in asked.items():
+        table = each.lists(bundle.target, bundle.model, k)
+        table.insert(1, "as_of", pd.Series(at, index=table.index, dtype="datetime64[us, UTC]"))
+        tables.append(table)
+    found = pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
+    return found.sort_values(["customer_id", "as_of", "rank"], ignore_index=True)
 
 
 def checked_parts(parts: Any) -> int | None:

@@ -21,9 +21,9 @@ from crmml.data.spark_engine import SparkEngine
 from crmml.data.time import AsOf, moments_of, spoken
 from crmml.errors import ConfigError, DataError
 from crmml.jobs.part_files import LOCK, PARTS, SCORES, SUCCESS, Parts, check_replaceable, proof_of
-from crmml.jobs.part_rows import ListRows, TableRows, checked_parts
+from crmml.jobs.part_rows import ListRows, Lists, TableRows, checked_parts
 from crmml.jobs.parts import progress_bar
-from crmml.jobs.spark_rows import SparkRows
+from crmml.jobs.spark_rows import SparkLists, SparkRows
 from crmml.jobs.tracking import load_bundle
 from crmml.jobs.verify import read_proof, verify
 from crmml.spec import completed, to_data
@@ -59,9 +59,9 @@ def score(
         details: also write what the model says besides the score, such as reasons.
         parts: into how many parts the customers are divided; by default as many as memory asks for, and one for few
             customers. It changes no score.
-        engine: where features are built and scored: `SparkEngine(session)`, or this machine by default. Spark's
-            workers have to have crmml installed, and to see `out` and the files of the log under the same paths. The
-            scores are the same but for the last digits. Not for recommended lists.
+        engine: where features are built and scored, or lists are made: `SparkEngine(session)`, or this machine by
+            default. Spark's workers have to have crmml installed, and to see `out` and the files of the log under the
+            same paths. The scores are the same but for the last digits.
         progress: show a progress bar, where standard error is a terminal.
         tracking_uri: the MLflow store, for a URI; the default is that of `track`.
 
@@ -187,7 +187,7 @@ class _Job:
     log: InteractionLog
     digests: tuple[str, ...]
     model_id: str
-    rows: TableRows | ListRows
+    rows: TableRows | Lists
     parts: Parts
     metadata: dict[str, str]
     done: bool
@@ -234,17 +234,13 @@ def _check(log: Any, parts: Any, engine: Any) -> None:
 
 def _rows(
     bundle: Bundle, log: InteractionLog, cutoffs: Any, engine: SparkEngine | None, *, k: int, details: bool
-) -> TableRows | ListRows:
+) -> TableRows | Lists:
     """The rows of a job."""
-    if bundle.task != "items":
-        return (
-            TableRows(bundle, log, cutoffs, details)
-            if engine is None
-            else (SparkRows(bundle, log, cutoffs, details, engine))
-        )
-    if engine is not None:
-        raise ConfigError("score: lists are recommended on this machine. Leave out engine.")
-    return ListRows(bundle, log, cutoffs, k)
+    if bundle.task == "items":
+        return ListRows(bundle, log, cutoffs, k) if engine is None else SparkLists(bundle, log, cutoffs, k, engine)
+    if engine is None:
+        return TableRows(bundle, log, cutoffs, details)
+    return SparkRows(bundle, log, cutoffs, details, engine)
 
 
 def _run(job: _Job, progress: bool) -> None:
