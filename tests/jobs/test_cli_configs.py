@@ -31,6 +31,7 @@ VALUES = {
     "by": "{TopValue: channel}",
     "name": "churn",
     "refit": "false",
+    "again": "true",
     "out": "scored",
     "k": "5",
     "details": "false",
@@ -155,6 +156,6 @@ def test_the_examples_of_schedulers_call_commands_that_exist() -> None:
     assert cron is not None
     lines = [line for line in cron.group(1).splitlines() if line and not line.startswith(("#", "MAILTO"))]
     parser = cli._parser()
-    found = [re.findall(r"crmml ([^&]*)", text.replace(r"$(date -u +\%F)", "$day")) for text in [*texts, *lines]]
+    found = [re.findall(r"crmml ([^&]*)", re.sub(r"\$\(date [^)]*\)", "$day", text)) for text in [*texts, *lines]]
     called = [parser.parse_args(shlex.split(command)) for texts_ in found for command in texts_]
-    assert {one.command for one in called} == {"train", "register", "monitor", "score", "verify"}
+    assert {one.command for one in called} == {"train", "register", "promote", "monitor", "score", "verify"}

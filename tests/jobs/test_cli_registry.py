@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -37,7 +38,7 @@ def test_from_the_first_champion_to_the_next_and_back(here: Path, capsys: pytest
     assert run(capsys, "crmml register demo/bundles/poor churn") == (0, "registered      models:/churn/1\n", "")
     (example,) = examples(capsys, "register")
     assert run(capsys, example) == (0, "registered      models:/churn/2\n", "")
-    (example,) = examples(capsys, "promote")
+    example, again = examples(capsys, "promote")
     code, out, err = run(capsys, example)
     assert (code, err) == (0, "")
     assert out.startswith("churn: version 2 is champion now, version 1 is previous.\n  AUC +0.")
@@ -53,6 +54,53 @@ def test_from_the_first_champion_to_the_next_and_back(here: Path, capsys: pytest
         "promote: 'churn' has no challenger, so there is nothing to compare. "
         "Use register(bundle, 'churn', alias='challenger')."
     )
+    # The night after: the same bundle, which is better by all that is measured, and was not wanted.
+    run(capsys, "crmml register demo/bundles/churn churn")
+    code, out, err = run(capsys, again)
+    assert (code, err) == (3, "")
+    assert out.startswith("churn: version 1 stays champion: version 2 was rolled back on 20")
+    code, out, err = run(capsys, f"{again} --again")
+    assert (code, err) == (0, "")
+    assert out.startswith("churn: version 2 is champion now, version 1 is previous.\n")
+
+
+def test_of_the_cutoffs_those_whose_outcome_is_known(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And as fitted, those that neither has learned from: the cutoff of the training was 2024-01-01, and 60 days."""
+    for name in ("poor", "churn"):
+        cm.register(f"demo/bundles/{name}", "churn")
+    promote = Mock(return_value=Mock(moved=True))
+    monkeypatch.setattr(commands, "promote", promote)
+    every = "{cutoffs: {start: 2024-01-01, end: 2030-01-01, every: 30d}}"
+
+    def dates(until: str, text: str) -> list[str]:
+        Path("churn.yaml").write_text(text)
+        commands.promote_config(config="churn.yaml", until=until, again=False, tracking_uri=None)
+        return [str(cutoff.date()) for cutoff in promote.call_args.kwargs["as_of"]]
+
+    fitted = WITH_NAME.replace("[DATES]", every)
+    recipes = fitted.replace("refit: false", "refit: true")
+    known = ["2024-01-01", "2024-01-31", "2024-03-01", "2024-03-31"]
+    assert dates("2024-05-30", recipes) == known
+    assert dates("2024-05-30", fitted) == known[2:]
+    assert dates("2030-01-01", fitted)[-1] == "2024-10-27"  # no more than the log has seen, which ends with the year
+    for text, until, message in (
+        (
+            recipes,
+            "2024-02-29",
+            "churn.yaml: of no date in as_of the outcome is known by 2024-02-29. Use --until 2024-03-01 or later, or "
+            "an earlier date in as_of.",
+        ),
+        (
+            fitted,
+            "2024-04-29",
+            "churn.yaml: champion and challenger have learned from what happened until 2024-03-01, and of no date in "
+            "as_of from then on the outcome is known by 2024-04-29. Use --until 2024-04-30 or later, `refit: true`, or "
+            "train on earlier dates.",
+        ),
+    ):
+        with pytest.raises(cm.ConfigError) as caught:
+            dates(until, text)
+        assert str(caught.value) == message
 
 
 def test_a_challenger_that_is_not_better_ends_with_3(

@@ -166,6 +166,47 @@ def test_the_same_recipe_trained_later_is_compared_as_fitted(
     assert aliases(store) == Aliases(champion="3", previous="1")
 
 
+def test_what_was_rolled_back_is_not_promoted_again(
+    store: str, log: cm.InteractionLog, bundles: dict[str, cm.Bundle], decided: list[Any]
+) -> None:
+    """The night after a rollback trains the same bundle on the same dates, registers it, and compares it again."""
+
+    def night(**more: Any) -> Any:
+        cm.register(bundles["good"], NAME, tracking_uri=store)
+        return cm.promote(NAME, log, LATER, refit=False, tracking_uri=store, **more)
+
+    assert night().moved
+    cm.rollback(NAME, tracking_uri=store)
+    with Registry.open("test", NAME, store).client() as client:
+        client.set_model_version_tag(NAME, "2", "crmml.rolled_back", "2025-01-02")
+    refused = night()
+    assert (refused.moved, refused.rolled_back, refused.judgement.better) == (False, "2025-01-02", True)
+    assert str(refused).splitlines()[0] == (
+        "churn: version 1 stays champion: version 2 was rolled back on 2025-01-02. Register another, or promote it "
+        "with again=True (--again)."
+    )
+    assert aliases(store) == Aliases(champion="1", challenger="2")
+    assert tag_of(store, NAME, "2") == f"refused against version 1, rolled back on 2025-01-02: {refused.judgement}"
+    # Another bundle is another version, and is not kept from anything.
+    other = cm.train(log, GOOD, CHURN, QUICK, ["2024-01-01", "2024-02-01"], progress=False)
+    cm.register(other, NAME, tracking_uri=store)
+    assert cm.promote(NAME, log, LATER, refit=False, tracking_uri=store).moved
+    cm.rollback(NAME, tracking_uri=store)
+    # Somebody knows better.
+    asked = night(again=True)
+    assert (asked.moved, asked.rolled_back) == (True, None)
+    assert aliases(store) == Aliases(champion="2", previous="1")
+    assert tag_of(store, NAME, "2") == f"promoted against version 1: {asked.judgement}"
+
+
+def test_what_is_not_better_is_said_to_be_so_although_it_was_rolled_back(store: str, log: cm.InteractionLog) -> None:
+    with Registry.open("test", "backwards", store).client() as client:
+        client.set_model_version_tag("backwards", "2", "crmml.rolled_back", "2025-01-02")
+    found = cm.promote("backwards", log, LATER, refit=False, tracking_uri=store, progress=False)
+    assert (found.moved, found.rolled_back) == (False, None)
+    assert str(found).startswith("backwards: version 1 stays champion: version 2 is not proven to be better.\n")
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [

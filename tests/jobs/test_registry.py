@@ -109,6 +109,29 @@ def test_promotion_and_rollback_move_all_three(store: str) -> None:
     assert moved(store, "1") == Aliases(champion="1")  # it is champion already
 
 
+def test_what_is_rolled_back_is_marked_with_the_day(store: str) -> None:
+    def marks() -> list[str | None]:
+        with opened(store).client() as client:
+            return [opened(store).rolled_back(client, version) for version in "123"]
+
+    days = [pd.Timestamp.now("UTC").strftime("%Y-%m-%d")]
+    moved(store, "3")
+    assert marks() == [None, None, None]  # to have been replaced is no failure
+    cm.rollback(NAME, tracking_uri=store)
+    days.append(pd.Timestamp.now("UTC").strftime("%Y-%m-%d"))  # it may be midnight
+    first, second, third = marks()
+    assert (first, second) == (None, None)
+    assert third in days
+
+
+def test_a_note_of_a_version_that_knew_no_marks_is_settled(store: str) -> None:
+    with opened(store).client() as client:
+        then = {"champion": "2", "challenger": None, "previous": "1"}
+        client.set_registered_model_tag(NAME, "crmml.move", json.dumps({"to": then}))
+        client.set_registered_model_alias(NAME, "champion", "2")
+    assert opened(store).aliases() == Aliases(champion="2", previous="1")
+
+
 def test_a_rollback_that_is_repeated_goes_no_further(store: str) -> None:
     moved(store, "2")
     moved(store, "3")
@@ -192,7 +215,7 @@ from crmml.jobs.registry import Registry
 
 made, folder, job = sys.argv[1:]
 WRITES = ("set_registered_model_tag", "set_registered_model_alias", "delete_registered_model_alias",
-          "delete_registered_model_tag")
+          "delete_registered_model_tag", "set_model_version_tag")
 
 def work(store):
     if job == "rollback":
@@ -219,6 +242,10 @@ def found(store):
     model = MlflowClient(tracking_uri=store, registry_uri=store).get_registered_model("churn")
     return {alias: str(version) for alias, version in model.aliases.items()}
 
+def marked(store):
+    client = MlflowClient(tracking_uri=store, registry_uri=store)
+    return [number for number in "123" if "crmml.rolled_back" in client.get_model_version("churn", number).tags]
+
 lines = []
 for number in range(20):
     store = "sqlite:///" + shutil.copy(made, f"{folder}/{number}.db")
@@ -232,7 +259,7 @@ for number in range(20):
     assert code == -signal.SIGKILL
     left = found(store)
     settled = vars(Registry.open("test", "churn", store).aliases())
-    lines.append([left, settled, found(store)])
+    lines.append([left, settled, found(store), marked(store)])
 print(json.dumps(lines))
 """
 BEFORE = {"champion": "1", "challenger": "3", "previous": "2"}
@@ -244,11 +271,11 @@ def interrupted(store: str, tmp_path: Path) -> Any:
     with opened(store).client() as client:
         client.set_registered_model_alias(NAME, "previous", "2")
 
-    def run(job: str) -> list[list[dict[str, str]]]:
+    def run(job: str) -> list[list[Any]]:
         command = [sys.executable, "-c", KILLED, store.removeprefix("sqlite:///"), str(tmp_path), job]
         done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
         assert done.returncode == 0, done.stderr
-        found: list[list[dict[str, str]]] = json.loads(done.stdout)
+        found: list[list[Any]] = json.loads(done.stdout)
         return found
 
     return run
@@ -266,13 +293,16 @@ def test_killed_before_any_write_the_champion_is_the_old_or_the_new_one(
     job: str, after: dict[str, str], interrupted: Any
 ) -> None:
     lines = interrupted(job)
-    assert len(lines) == 5  # the note, the champion, previous, challenger, the note again
-    for left, settled, then in lines:
+    # The note, the champion, (what was rolled back is marked), previous, challenger, the note again.
+    assert len(lines) == {"promote": 5, "rollback": 6}[job]
+    for left, settled, then, marked in lines:
         moved = left["champion"] == "2"
         assert left["champion"] in ("1", "2")
         assert then == (after if moved else BEFORE), left
         assert {alias: version for alias, version in settled.items() if version is not None} == then
-    assert [left["champion"] for left, *_ in lines] == ["1", "1", "2", "2", "2"]
+        # Neither is a champion marked that still stands, nor is the mark of one forgotten that had to go.
+        assert marked == (["1"] if moved and job == "rollback" else [])
+    assert [left["champion"] for left, *_ in lines] == ["1", "1", *["2"] * (len(lines) - 2)]
 
 
 def test_the_mutant_that_deletes_the_champion_first_is_seen(store: str, monkeypatch: pytest.MonkeyPatch) -> None:

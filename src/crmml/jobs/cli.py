@@ -17,7 +17,7 @@ EXIT_CODES = {
     DONE: "done",
     WRONG_INPUT: "something in the input is wrong: one message on standard error, the same as in Python",
     WRONG_USAGE: "wrong usage: an unknown command or option",
-    LOOK: "done, and somebody should look: an alarm of `monitor`; `promote` does not prove the challenger better",
+    LOOK: "done, and somebody should look: an alarm of `monitor`; the champion stays after `promote`",
     INTERRUPTED: "interrupted by Ctrl-C",
 }
 
@@ -70,8 +70,8 @@ _COMMANDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "promote": (
         "make the challenger champion, where it is proven to be better",
         "The configuration says `name`, `log` and `as_of`, the rolling cutoffs at which both are measured. "
-        "Exit code 3: it is not proven to be better, and the champion stays.",
-        ("crmml promote churn.yaml",),
+        "Exit code 3: it is not proven to be better, or was rolled back before, and the champion stays.",
+        ("crmml promote churn.yaml", "crmml promote churn.yaml --until 2024-11-01"),
     ),
     "rollback": (
         "make the previous champion the champion again",
@@ -317,6 +317,8 @@ def _add_register(parser: argparse.ArgumentParser) -> None:
 
 def _add_promote(parser: argparse.ArgumentParser) -> None:
     _add_config(parser)
+    _add_until(parser)
+    parser.add_argument("--again", action="store_true", help="also a version that was rolled back before")
     _add_store(parser)
 
 

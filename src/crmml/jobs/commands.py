@@ -21,7 +21,7 @@ from crmml.features.targets import Target
 from crmml.insight.tag_history import tag_report
 from crmml.jobs.backtest import backtest
 from crmml.jobs.monitor import monitor
-from crmml.jobs.promote import promote
+from crmml.jobs.promote import Contenders, promote
 from crmml.jobs.registry import register, rollback
 from crmml.jobs.score import plan_score, score
 from crmml.jobs.tags import TAGS, build_tags
@@ -34,7 +34,7 @@ from crmml.yaml_text import write_yaml
 # The keyword arguments of the jobs; `clean` is a list of what InteractionLog.clean takes.
 KEYS = (
     *("log", "clean", "features", "target", "model", "as_of", "tags", "lifecycle", "bundles", "bundle"),
-    *("name", "refit", "by", "out", "k", "details", "parts", "scores", "false_alarms", "least_psi"),
+    *("name", "refit", "again", "by", "out", "k", "details", "parts", "scores", "false_alarms", "least_psi"),
 )
 # The exit code of a promotion that is refused: nothing went wrong, and the answer is no.
 NOT_PROVEN = 3
@@ -193,13 +193,37 @@ def register_bundle(*, bundle: str, name: str, alias: str | None, tracking_uri: 
     print(_lines([("registered", register(bundle, name, alias=alias, tracking_uri=tracking_uri))]))
 
 
-def promote_config(*, config: str, tracking_uri: str | None) -> int:
+def promote_config(*, config: str, until: str | None, again: bool, tracking_uri: str | None) -> int:
     """`crmml promote`: 3 where the champion stays."""
     # Without `clean`: each bundle cleans the log as it was cleaned in its training.
-    built = _config(config, "promote", needs=("name", "log", "as_of"), takes=("refit",))
-    promotion = promote(**built, tracking_uri=tracking_uri)
+    built = _config(config, "promote", needs=("name", "log", "as_of"), takes=("refit", "again"))
+    if until is not None:
+        built["as_of"] = _measurable(config, built, until, tracking_uri)
+    promotion = promote(**built | ({"again": True} if again else {}), tracking_uri=tracking_uri)
     print(promotion)
     return 0 if promotion.moved else NOT_PROVEN
+
+
+def _measurable(path: str, built: Mapping[str, Any], until: str, tracking_uri: str | None) -> tuple[pd.Timestamp, ...]:
+    """Of the cutoffs, those whose outcome is known at the moment `until`.
+
+    Where the bundles are compared as they were fitted, only those whose outcome neither of both has learned from.
+    """
+    found = Contenders.of(built["name"], tracking_uri)
+    target = found.bundles["champion"].target
+    latest = min(moment_of(until, "--until"), *(log.complete_until for log in found.cleaned(built["log"]).values()))
+    known = _known(path, built["as_of"], target, latest)
+    if built.get("refit", True) or target is None:
+        return known
+    learned = max(bundle.training_cutoffs[-1] for bundle in found.bundles.values()) + target.reach
+    unseen = tuple(cutoff for cutoff in known if cutoff >= learned)
+    if not unseen:
+        raise ConfigError(
+            f"{path}: champion and challenger have learned from what happened until {spoken(learned)}, and of no date "
+            f"in as_of from then on the outcome is known by {spoken(latest)}. Use --until "
+            f"{spoken(learned + target.reach)} or later, `refit: true`, or train on earlier dates."
+        )
+    return unseen
 
 
 def rollback_name(*, name: str, tracking_uri: str | None) -> None:

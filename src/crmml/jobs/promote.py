@@ -1,7 +1,8 @@
 """`promote`: the challenger becomes champion only where it is proven to be better."""
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import pandas as pd
 from sklearn.base import clone
@@ -30,6 +31,7 @@ def promote(
     as_of: AsOf | Sequence[AsOf],
     *,
     refit: bool = True,
+    again: bool = False,
     tracking_uri: str | None = None,
     progress: bool = True,
 ) -> Promotion:
@@ -39,6 +41,9 @@ def promote(
     0, the challenger is ahead on two thirds of the cutoffs, and the error of the numbers themselves (Brier score, mean
     absolute error) is not proven to be larger. A challenger that is no better passes in at most 2.5 % of all cases;
     so each further try at other cutoffs is one more chance to pass by luck. The same inputs give the same answer.
+
+    A version that was champion and was rolled back stays where it is, also where it is proven to be better: what made
+    somebody roll it back is not in these measures. A bundle that is trained anew is another version.
 
     The champion until then is kept as `previous`, to which `rollback` goes back. At every moment `champion` points at
     one of the two. What was found is written to the challenger's version, as its tag `crmml.promotion`.
@@ -50,6 +55,7 @@ def promote(
         refit: True compares the two recipes: at every cutoff both are trained anew on the cutoffs before it. False
             compares the bundles as they were fitted (churn, repurchase, value), so that a recipe can also be compared
             with itself, trained later; then every cutoff has to lie gap + horizon after all training cutoffs of both.
+        again: also promote a version that was rolled back before.
         tracking_uri: the MLflow store; the default is that of `track`.
         progress: show a progress bar, where standard error is a terminal.
 
@@ -78,15 +84,11 @@ def promote(
     >>> print(str(promotion).splitlines()[0])
     churn: version 1 stays champion: version 2 is not proven to be better.
     """
-    checked_name("promote", name)
     if not isinstance(log, InteractionLog):
         raise ConfigError(f"promote: log is {log!r}. Use InteractionLog(source, customer_id=..., ...).")
-    registry = Registry.open("promote", name, tracking_uri)
-    aliases = registry.aliases()
-    versions = _two(name, aliases)
-    bundles = {side: load_bundle(f"models:/{name}/{versions[side]}", tracking_uri=tracking_uri) for side in versions}
-    task = _task_of(bundles, refit=refit)
-    logs = {side: _cleaned(bundles[side], log, side) for side in bundles}
+    found = Contenders.of(name, tracking_uri)
+    bundles, task = found.bundles, _task_of(found.bundles, refit=refit)
+    logs = found.cleaned(log)
     reports: dict[str, BacktestReport] = {}
     if refit:
         reports = {side: _backtested(bundles[side], logs[side], as_of, progress) for side in bundles}
@@ -94,15 +96,45 @@ def promote(
     else:
         said = {side: _as_fitted(bundles[side], logs[side], as_of) for side in bundles}
     judgement = judge(said["champion"], said["challenger"], task, K)
-    _write(registry, aliases, judgement)
+    rolled_back = _write(found, judgement, again=again)
     return Promotion(
         name=name,
-        champion=versions["champion"],
-        challenger=versions["challenger"],
-        moved=judgement.better,
+        champion=found.versions["champion"],
+        challenger=found.versions["challenger"],
+        moved=judgement.better and rolled_back is None,
         judgement=judgement,
         reports=reports,
+        rolled_back=rolled_back,
     )
+
+
+@dataclass(frozen=True)
+class Contenders:
+    """The champion and the challenger of a name, by "champion" and "challenger".
+
+    registry: where they stand.
+    versions: which versions they are.
+    bundles: what they hold.
+    """
+
+    registry: Registry
+    versions: dict[str, str]
+    bundles: dict[str, Bundle]
+
+    @classmethod
+    def of(cls, name: str, tracking_uri: str | None) -> Self:
+        """Those of a name; raises a DataError where one of them is missing."""
+        checked_name("promote", name)
+        registry = Registry.open("promote", name, tracking_uri)
+        versions = _two(name, registry.aliases())
+        bundles = {
+            side: load_bundle(f"models:/{name}/{versions[side]}", tracking_uri=tracking_uri) for side in versions
+        }
+        return cls(registry, versions, bundles)
+
+    def cleaned(self, log: InteractionLog) -> dict[str, InteractionLog]:
+        """The log of each, cleaned as in its training."""
+        return {side: _cleaned(bundle, log, side) for side, bundle in self.bundles.items()}
 
 
 def _two(name: str, aliases: Aliases) -> dict[str, str]:
@@ -174,17 +206,25 @@ def _as_fitted(bundle: Bundle, log: InteractionLog, as_of: AsOf | Sequence[AsOf]
     return pd.DataFrame(keys.assign(y=y.to_numpy(), score=score, probability=score))
 
 
-def _write(registry: Registry, before: Aliases, judgement: Judgement) -> None:
-    """Move the alias where the judgement says so, and write down why; only if nobody else has moved it since."""
+def _write(found: Contenders, judgement: Judgement, *, again: bool) -> str | None:
+    """Move the alias where the judgement says so, and write down why; only if nobody else has moved it since.
+
+    Returns:
+        The day on which a challenger that is better was rolled back, where that keeps it from becoming champion.
+    """
+    registry, (champion, challenger) = found.registry, (found.versions[side] for side in ("champion", "challenger"))
     with registry.changing() as (client, now):
-        if (now.champion, now.challenger) != (before.champion, before.challenger):
+        if (now.champion, now.challenger) != (champion, challenger):
             raise DataError(
                 f"promote: the aliases of {registry.name!r} were moved while the models were compared: champion and "
-                f"challenger were versions {before.champion} and {before.challenger}, and are {now.champion} and "
-                f"{now.challenger}. Nothing was changed. Run it again."
+                f"challenger were versions {champion} and {challenger}, and are {now.champion} and {now.challenger}. "
+                "Nothing was changed. Run it again."
             )
-        assert now.challenger is not None  # noqa: S101 (_two has seen to it)
-        text = f"{'promoted' if judgement.better else 'refused'} against version {now.champion}: {judgement}"
-        client.set_model_version_tag(registry.name, now.challenger, VERDICT, text)
-        if judgement.better:
-            registry.move(client, now, now.challenger)
+        stays = registry.rolled_back(client, challenger) if judgement.better and not again else None
+        moved = judgement.better and stays is None
+        why = "" if stays is None else f", rolled back on {stays}"
+        text = f"{'promoted' if moved else 'refused'} against version {champion}{why}: {judgement}"
+        client.set_model_version_tag(registry.name, challenger, VERDICT, text)
+        if moved:
+            registry.move(client, now, challenger)
+        return stays

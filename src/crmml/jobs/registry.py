@@ -8,13 +8,16 @@ back where the champion had not moved yet. The alias `champion` itself is moved 
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+import pandas as pd
+
 from crmml.bundle import Bundle
+from crmml.data.time import spoken
 from crmml.errors import ConfigError, DataError
 from crmml.jobs.store import client_of, first_touch, quiet_mlflow, store_of, typed
 from crmml.jobs.tracking import load_bundle, logged_model_of, track
@@ -23,6 +26,8 @@ CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 # The name of a move that has begun and not ended, among the tags of a registered model.
 MOVE = "crmml.move"
 MODEL_ID = "crmml.model_id"
+# The day on which a version that was champion had to give way again, among its tags.
+ROLLED_BACK = "crmml.rolled_back"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -102,7 +107,8 @@ def rollback(name: str, *, tracking_uri: str | None = None) -> str:
     """Make the previous champion the champion again, and say which version that is.
 
     One step, and only one: afterwards there is no `previous`, so that a rollback that is repeated (by a scheduler,
-    or by somebody in doubt) is refused and cannot bring the failed model back. Versions are never deleted.
+    or by somebody in doubt) is refused and cannot bring the failed model back. Versions are never deleted; the one
+    that gives way gets the day as its tag `crmml.rolled_back`, and `promote` leaves it where it is from then on.
 
     Args:
         name: of the registered model.
@@ -138,7 +144,7 @@ def rollback(name: str, *, tracking_uri: str | None = None) -> str:
                 f"rollback: {name!r} has no previous champion, so that version {now.champion} stays champion. To use "
                 f"another version without a comparison: register('models:/{name}/VERSION', {name!r}, alias='champion')."
             )
-        registry.move(client, now, back, previous=None)
+        registry.move(client, now, back, rolled_back=spoken(pd.Timestamp.now("UTC").normalize()))
     return f"models:/{name}/{back}"
 
 
@@ -218,20 +224,27 @@ class Registry:
             )
             return str(made.version)
 
-    def move(self, client: Any, now: Aliases, version: str, *, previous: str | None = "") -> None:
-        """Make `version` the champion. `previous` is what that alias becomes: by default the champion until now.
+    def move(self, client: Any, now: Aliases, version: str, *, rolled_back: str | None = None) -> None:
+        """Make `version` the champion; the champion until now becomes `previous`.
+
+        In a rollback nothing becomes `previous`, and the champion until now is marked with the day, `rolled_back`.
 
         First the note, then the champion in one write, then what follows from it: killed anywhere between, the
         champion is the old one or the new one, and the note says how to end.
         """
         if version == now.champion:
             return
-        before = now.champion if previous == "" else previous
         challenger = None if now.challenger == version else now.challenger
-        then = Aliases(champion=version, challenger=challenger, previous=before)
-        client.set_registered_model_tag(self.name, MOVE, json.dumps({"to": vars(then)}))
+        then = Aliases(champion=version, challenger=challenger, previous=None if rolled_back else now.champion)
+        marks = {str(now.champion): rolled_back} if rolled_back else {}
+        client.set_registered_model_tag(self.name, MOVE, json.dumps({"to": vars(then), ROLLED_BACK: marks}))
         client.set_registered_model_alias(self.name, CHAMPION, version)
-        self._finish(client, then)
+        self._finish(client, then, marks)
+
+    def rolled_back(self, client: Any, version: str) -> str | None:
+        """The day on which a version was last rolled back, None where it never was."""
+        found = client.get_model_version(self.name, version).tags.get(ROLLED_BACK)
+        return None if found is None else str(found)
 
     def _settled(self, client: Any) -> Aliases:
         """The aliases, after a move that was interrupted: finished if the champion has moved, else forgotten."""
@@ -240,15 +253,18 @@ class Registry:
         now = Aliases(**{alias: str(version) for alias, version in found.aliases.items() if alias in ours})
         if MOVE not in found.tags:
             return now
-        then = Aliases(**json.loads(found.tags[MOVE])["to"])
+        noted = json.loads(found.tags[MOVE])
+        then = Aliases(**noted["to"])
         if now.champion != then.champion:
             client.delete_registered_model_tag(self.name, MOVE)
             return now
-        self._finish(client, then)
+        self._finish(client, then, noted.get(ROLLED_BACK, {}))
         return then
 
-    def _finish(self, client: Any, then: Aliases) -> None:
+    def _finish(self, client: Any, then: Aliases, marks: Mapping[str, str]) -> None:
         """What follows once the champion has moved; done twice, it is as if done once. The note goes last."""
+        for failed, day in marks.items():
+            client.set_model_version_tag(self.name, failed, ROLLED_BACK, day)
         for alias, version in ((PREVIOUS, then.previous), (CHALLENGER, then.challenger)):
             if version is None:
                 client.delete_registered_model_alias(self.name, alias)

@@ -83,6 +83,7 @@ class Promotion:
         moved: whether the challenger is champion now.
         judgement: the comparison that decided.
         reports: the backtests of both by "champion" and "challenger"; empty where the bundles were compared as fitted.
+        rolled_back: the day on which the challenger, who is better, was rolled back, which is why it is not champion.
 
     >>> from crmml.report.promotion import judge
     >>> at = [pd.Timestamp(f"2024-0{month}-01", tz="UTC") for month in (1, 2, 3)]
@@ -106,10 +107,16 @@ class Promotion:
     moved: bool
     judgement: Judgement
     reports: dict[str, BacktestReport] | None = None
+    rolled_back: str | None = None
 
     def __str__(self) -> str:
         if self.moved:
             first = f"version {self.challenger} is champion now, version {self.champion} is previous."
+        elif self.rolled_back is not None:
+            first = (
+                f"version {self.champion} stays champion: version {self.challenger} was rolled back on "
+                f"{self.rolled_back}. Register another, or promote it with again=True (--again)."
+            )
         else:
             first = f"version {self.champion} stays champion: version {self.challenger} is not proven to be better."
         return "\n".join([f"{self.name}: {first}", f"  {self.judgement}", "", *self._lines()])
