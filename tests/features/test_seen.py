@@ -8,6 +8,7 @@ import pytest
 import crmml as cm
 from crmml.data.time import moments_of
 from crmml.features.seen import seen_table
+from tests.jobs.mutants import plant
 
 DAYS = ["2024-03-01", "2024-06-01"]
 WEIGHTS = {
@@ -55,6 +56,26 @@ def test_an_example_has_an_item_if_there_is_one(log: cm.InteractionLog) -> None:
     days = pd.to_datetime(["2024-01-01", "2024-02-01", "2024-12-01"], utc=True)
     events = pd.DataFrame({"customer_id": [1, 2, 3], "timestamp": days, "item_id": [None, "tea", None]})
     assert example(events) == [{"customer_id": 2, "item_id": "tea"}]
+
+
+MUTANTS = {
+    "what was seen outside of the window is left out as well": (
+        "from_(HISTORY).where(*(each.copy() for each in conditions))",
+        "from_(HISTORY)",
+    ),
+    "who has seen nothing is not asked": (
+        "before=[who], after=[Step(SEEN, seen)], base=POPULATION, joined=[SEEN])",
+        "before=[who, Step(SEEN, seen)], base=SEEN)",
+    ),
+    "only the first cutoff is counted": ("for cutoff in self.cutoffs)", "for cutoff in self.cutoffs[:1])"),
+}
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_mutant_dies(name: str, log: cm.InteractionLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch, "crmml.features.seen", *MUTANTS[name])
+    with pytest.raises(AssertionError):
+        test_it_is_what_lists_are_made_of("visitors", "lately", DAYS, log)
 
 
 def _set(rows: pd.DataFrame) -> set[tuple[Any, ...]]:
