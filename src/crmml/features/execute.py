@@ -21,7 +21,6 @@ from crmml.data.sql import moment
 from crmml.features.counting import counting
 from crmml.features.expressions import column, microseconds, number
 from crmml.features.in_order import is_in_order, looking_back, sorted_by_customer_and_time
-from crmml.features.one_pass import in_one_pass
 from crmml.features.plan import AT, KEYS, Text
 
 if TYPE_CHECKING:
@@ -138,9 +137,9 @@ class Kept:
         query = text.from_coded(rows)
         # What comes out is sorted as columns, which is several times cheaper than as rows.
         query.set("order", None)
-        # The steps are those of the text itself, which the next share reads too, perhaps without this order.
-        query = counting(query if share.of == 1 else query.copy())
-        return in_one_pass(looking_back(query)) if self._in_order else query
+        # The steps are those of the text itself, which the next file may have to read without this order.
+        query = counting(query if share.file is None else query.copy())
+        return looking_back(query) if self._in_order else query
 
     def _keep(self, share: Share) -> str:
         """Read the log, or the file of a share, into a table in place of the one that is there."""
