@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crmml.metrics import ndcg_at_k, recall_at_k
-from crmml.recommend.blend import Judged, ndcg, places, recall, united
+from crmml.recommend.blend import Judged, ndcg, places, recall
 from crmml.recommend.candidates import Candidates
 
 
@@ -51,15 +51,3 @@ def test_some_customers_alone_are_numbered_anew() -> None:
     score = case.candidates.score[:, 0]
     np.testing.assert_array_equal(ndcg(alone.candidates.score[:, 0], alone, 2), ndcg(score, case, 2)[1:])
     assert alone.candidates.row.tolist() == [0] * 4 + [1] * 4
-
-
-def test_two_parts_are_one_with_all_their_customers() -> None:
-    first, second = judged(3, 4, 2, seed=2), judged(2, 5, 2, seed=3, missed=1)
-    both = united((first, second))
-    assert both.candidates.row.tolist() == [0] * 4 + [1] * 4 + [2] * 4 + [3] * 5 + [4] * 5
-    figures = [ndcg(part.candidates.score[:, 0], part, 2) for part in (first, second)]
-    np.testing.assert_array_equal(ndcg(both.candidates.score[:, 0], both, 2), np.concatenate(figures))
-    for part, whose in ((first, [True] * 3 + [False] * 2), (second, [False] * 3 + [True] * 2)):
-        again = both.of(np.array(whose))
-        assert all(np.array_equal(one, other) for one, other in zip(again.candidates, part.candidates, strict=True))
-        assert again.kind.tolist() == part.kind.tolist()

@@ -10,7 +10,6 @@ from sklearn.base import clone
 
 import crmml as cm
 from crmml.errors import BundleError, ConfigError
-from crmml.recommend import _selection
 from crmml.recommend._selection import EQUAL, FITTED, RANKER
 from crmml.recommend.matrix import Interactions
 from crmml.recommend.popularity import Popularity
@@ -53,21 +52,6 @@ def test_a_generator_that_knows_gets_the_larger_weight(fitted: TwoStage) -> None
     assert ndcg["ItemKNN"] > 3 * ndcg["Popularity"]
     assert ndcg[FITTED] - ndcg[EQUAL] > 2 * error[FITTED]
     assert table["difference"].tolist() == pytest.approx([figure - ndcg[EQUAL] for figure in table["ndcg"]])
-
-
-def test_the_chosen_ranker_learns_from_those_it_was_judged_on_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of 900 customers all have something held out: 60 % train, 15 % stop, and 25 % judge and train in the end."""
-    monkeypatch.setattr("crmml.recommend._selection._best", lambda rows: RANKER)
-    learned, real = [], _selection.trained
-
-    def trained(train: Any, stop: Any, k: int, n_jobs: int) -> Any:
-        learned.append((len(train[0].held), len(stop[0].held)))
-        assert len(train[0].candidates.row) == len(train[1])
-        return real(train, stop, k, n_jobs)
-
-    monkeypatch.setattr(_selection, "trained", trained)
-    TwoStage([cm.ItemKNN(), cm.Popularity()], k=5).fit(log_of_tastes(900))
-    assert learned == [(540, 135), (540 + 225, 135)]
 
 
 def test_what_nothing_speaks_against_stays_equal() -> None:

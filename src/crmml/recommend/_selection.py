@@ -13,7 +13,7 @@ from crmml.recommend._recency import recency_of
 from crmml.recommend._threads import mapped
 from crmml.recommend._weights import fitted_weights, weighed
 from crmml.recommend.base import Recommender
-from crmml.recommend.blend import Judged, blended, ndcg, recall, united
+from crmml.recommend.blend import Judged, blended, ndcg, recall
 from crmml.recommend.candidates import Candidates, candidates
 from crmml.recommend.matrix import Interactions
 from crmml.recommend.reranker import Seen, columns, trained
@@ -151,20 +151,15 @@ def _decide(
     scores = {name: _alone(judge.candidates, column) for column, name in enumerate(fitted)}
     scores[EQUAL] = blended(judge.candidates.score, equal)
     scores[FITTED] = weighed(judge.candidates, weights)
-    ranker, seen = None, list[tuple[Judged, NDArray[np.float32]]]()
+    ranker = None
     if len(train.held) + len(stop.held) >= LEAST_TO_RANK:
-        parts = zip((train, stop, judge), groups, strict=True)
-        seen = [(part, ground.table(part, group)) for part, group in parts]
+        seen = [(part, ground.table(part, group)) for part, group in zip((train, stop), groups, strict=False)]
         ranker = trained(seen[0], seen[1], ground.k, ground.n_jobs)
-        scores[RANKER] = ranker.raw(seen[2][1], ground.n_jobs)
+        scores[RANKER] = ranker.raw(ground.table(judge, groups[2]), ground.n_jobs)
     figures = {name: ndcg(score, judge, ground.k) for name, score in scores.items()}
     rows = [_row(name, figures, scores[name], judge, ground.k) for name in scores]
     chosen = _best(rows)
     table = table_of(rows).assign(chosen=[row["name"] == chosen for row in rows])
-    if chosen == RANKER:
-        # More customers make it better, unlike the weights: it learns from those that it was judged on, too.
-        more = united((train, judge)), np.concatenate([seen[0][1], seen[2][1]])
-        ranker = trained(more, seen[1], ground.k, ground.n_jobs)
     return (weights if chosen == FITTED else equal), (ranker if chosen == RANKER else None), chosen, table
 
 

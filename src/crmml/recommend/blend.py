@@ -1,6 +1,5 @@
 """A weighted sum of standardised scores, and how good an order is on a hold-out."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -30,17 +29,6 @@ class Judged(NamedTuple):
         some = self.candidates.of(keep)
         some = some._replace(row=number[some.row])
         return Judged(some, self.wanted[keep], self.held[customers], self.kind[customers])
-
-
-def united(parts: Sequence[Judged]) -> Judged:
-    """All customers of several parts, numbered one part after the other."""
-    first = np.cumsum([0, *(len(part.held) for part in parts[:-1])])
-    found = [part.candidates for part in parts]
-    candidates = Candidates(
-        np.concatenate([one.row + start for one, start in zip(found, first, strict=True)]),
-        *(np.concatenate([getattr(one, name) for one in found]) for name in ("item", "score", "rank")),
-    )
-    return Judged(candidates, *(np.concatenate([getattr(part, name) for part in parts]) for name in Judged._fields[1:]))
 
 
 def blended(score: Floats, weights: Floats) -> Floats:
