@@ -278,7 +278,7 @@ NO_LOG = QUICK.partition("features:")[2]
             "backtest",
             QUICK + "zzz: 1\n",
             "job.yaml: no key 'zzz'. The keys are: log, clean, features, target, model, as_of, tags, lifecycle, "
-            "bundles, bundle, name, refit, by, out, k, details, parts, scores, false_alarms, least_psi.",
+            "bundles, bundle, name, refit, again, by, out, k, details, parts, scores, false_alarms, least_psi.",
         ),
         (
             "backtest",
