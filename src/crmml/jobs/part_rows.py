@@ -4,6 +4,7 @@ A part holds whole customers, all cutoffs of each. Of an unprepared log the cust
 ids, into ranges with about as many events each; of a prepared log as it is divided already, file by file.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -128,7 +129,7 @@ class TableRows:
             yield number, _frame([self._table.shape.of(piece.table) for piece in some])
 
 
-class Lists:
+class Lists(ABC):
     """Recommended lists, wherever they are made.
 
     Args and attributes as `TableRows`; `k` is the length of a list. There may be fewer rows than `expected`, which is
@@ -148,9 +149,9 @@ class Lists:
         """Into how many parts the customers are divided, where `asked` does not say it."""
         return asked or -(-self.expected * self._k // LINES_PER_PART)
 
+    @abstractmethod
     def rows(self, parts: Parts) -> Numbered:
         """The lists of the parts that are missing, each with the number of the part."""
-        raise NotImplementedError
 
     def counted(self, part: Finished) -> int:
         """How many of those that are expected a part holds."""

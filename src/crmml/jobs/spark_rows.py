@@ -7,6 +7,7 @@ import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -142,6 +143,11 @@ class SparkRows(TableRows):
         self._engine = engine
         self._at = cutoffs[0]
 
+    @cached_property
+    def _sent(self) -> tuple[dict[str, bytes], pa.Schema]:
+        """The files of the bundle and the columns of the features; the same where levels are looked for first."""
+        return self._bundle._encoded(), self._table.schema()
+
     def rows(self, parts: Parts) -> Numbered:
         """The scores of the parts that are missing, each with the number of the part."""
         levels = None
@@ -152,9 +158,9 @@ class SparkRows(TableRows):
 
     def _made(self, levels: Levels | None, parts: Parts, wanted: Sequence[int]) -> Numbered:
         """What the workers make of the features, part by part."""
-        features = self._table.schema()
+        files, features = self._sent
         made = self._columns(features, levels)
-        work = TableWork(self._bundle._encoded(), features, _on_spark(made), self._details, levels)
+        work = TableWork(files, features, _on_spark(made), self._details, levels)
         return _written(self._table, self._engine, work, made, parts=parts, wanted=wanted)
 
     def _columns(self, features: pa.Schema, levels: Levels | None) -> pa.Schema:
