@@ -252,9 +252,8 @@ def test_over_200_repetitions_an_equal_model_gets_no_grade(luck: float) -> None:
 def test_over_200_repetitions_a_better_model_gets_one() -> None:
     found = {noise: graded(200, luck=0.0, noise=noise) for noise in (0.4, 0.1)}
     print(f"\nbetter than the rule, graded of 200, by the noise that is left of 0.7: {found}")
-    # What is much better passes nearly always, what is a little better half of the time: the cutoffs scatter.
     assert found[0.4] > 100
-    assert found[0.1] > 180
+    assert found[0.1] > 190
 
 
 @pytest.mark.parametrize(
