@@ -176,6 +176,10 @@ def test_which_duplicate_stays_does_not_depend_on_the_order_of_the_rows() -> Non
             "Use KeepBetween('timestamp', maximum='2025-01-01').",
         ),
         (
+            lambda: cm.KeepBetween("amount", minimum=float("nan")),
+            "KeepBetween: minimum of 'amount' is nan. Use a number, or leave it out.",
+        ),
+        (
             lambda: cm.DropDuplicates("event_id"),
             "DropDuplicates: columns must be a list of names, not 'event_id'. Use DropDuplicates(['event_id']), "
             "or DropDuplicates() for rows alike in every column.",

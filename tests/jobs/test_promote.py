@@ -241,6 +241,15 @@ def test_what_cannot_be_compared_is_said_before_any_work(
     assert str(caught.value) == message.format(store=store)
 
 
+@pytest.mark.parametrize("wrong", [{"again": 1}, {"refit": "false"}])
+def test_what_is_asked_by_yes_or_no_takes_no_other_answer(wrong: dict[str, Any], log: cm.InteractionLog) -> None:
+    """As a configuration may say it: a text that says no would be taken for yes."""
+    [(key, value)] = wrong.items()
+    with pytest.raises(cm.ConfigError) as caught:
+        cm.promote(NAME, log, DATES, **wrong)
+    assert str(caught.value) == f"promote: {key} is {value!r}. Use True or False."
+
+
 def test_a_log_that_was_cleaned_otherwise_is_refused(store: str, log: cm.InteractionLog) -> None:
     with pytest.raises(cm.ConfigError) as caught:
         cm.promote(NAME, log.clean(cm.DropMissing("amount")), DATES, tracking_uri=store)

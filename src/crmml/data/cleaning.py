@@ -1,5 +1,6 @@
 """Cleaning as named, visible steps: small definitions that say which rows of a log stay."""
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -180,6 +181,10 @@ class KeepBetween(CleaningStep):
                 f"KeepBetween: {self.column!r} has neither minimum nor maximum. "
                 "Use KeepBetween('timestamp', maximum='2025-01-01')."
             )
+        for end in ("minimum", "maximum"):
+            value = getattr(self, end)
+            if isinstance(value, float) and math.isnan(value):  # which the engine takes for more than any number
+                raise ConfigError(f"KeepBetween: {end} of {self.column!r} is nan. Use a number, or leave it out.")
 
     def condition(self) -> exp.Expr:
         column = name_of(self.column)

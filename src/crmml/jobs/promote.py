@@ -86,6 +86,9 @@ def promote(
     """
     if not isinstance(log, InteractionLog):
         raise ConfigError(f"promote: log is {log!r}. Use InteractionLog(source, customer_id=..., ...).")
+    for key, value in (("refit", refit), ("again", again)):
+        if not isinstance(value, bool):
+            raise ConfigError(f"promote: {key} is {value!r}. Use True or False.")
     found = Contenders.of(name, tracking_uri)
     bundles, task = found.bundles, _task_of(found.bundles, refit=refit)
     logs = found.cleaned(log)
