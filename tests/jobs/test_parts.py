@@ -70,6 +70,11 @@ def test_parts_that_fit(features: Any, target: Any, model: Any, task: str) -> No
             "Use model=ChurnClassifier(), or target=None for RFMSegmenter.",
         ),
         (
+            {"target": None, "model": cm.SuggestedSegments()},
+            "train: SuggestedSegments learns from a table and labels, outside of a bundle. Use X, y = "
+            "build_dataset(log, features, Churn(horizon='60d'), as_of), then SuggestedSegments().fit(X, y).",
+        ),
+        (
             {"features": LISTS},
             "train: features is ItemWeights(weights={'purchase': 1}), which only recommenders learn from. "
             "Use a FeatureSet, or target=NextItems(horizon='30d') and model=ALS().",

@@ -245,7 +245,7 @@ def better(rule: pd.DataFrame, model: pd.DataFrame) -> bool:
 @pytest.mark.parametrize("luck", [0.0, 0.1, 0.2])
 def test_over_200_repetitions_an_equal_model_gets_no_grade(luck: float, cutoffs: int) -> None:
     found = graded(200, luck, noise=0.7, cutoffs=cutoffs)
-    print(f"\nas good as the rule, {cutoffs} cutoffs, luck of the fit {luck}: {found} of 200, stated at most {STATED:.1%}")
+    print(f"\nas good as the rule, {cutoffs} cutoffs, luck {luck}: {found} of 200 graded, stated at most {STATED:.1%}")
     assert found <= int(binom.ppf(0.999, 200, STATED))
 
 

@@ -1,5 +1,6 @@
 """Do features, target and model belong together? Asked before any work starts."""
 
+import inspect
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +76,12 @@ def _check_features(job: str, features: Any, task: str) -> None:
 
 def _check_model(job: str, model: Any, target: Any, task: str) -> None:
     kind = kind_of(model)
+    if kind == "segments" and _needs_labels(model):
+        name = type(model).__name__
+        raise ConfigError(
+            f"{job}: {name} learns from a table and labels, outside of a bundle. Use X, y = "
+            f"build_dataset(log, features, Churn(horizon='60d'), as_of), then {name}().fit(X, y)."
+        )
     if kind == task:
         return _check_horizon(job, model, target)
     need, example = _NEEDS[task]
@@ -82,6 +89,11 @@ def _check_model(job: str, model: Any, target: Any, task: str) -> None:
     raise ConfigError(
         f"{job}: target {target!r} needs {need}, but model is {type(model).__name__}. Use model={example}{other}."
     )
+
+
+def _needs_labels(model: Any) -> bool:
+    y = inspect.signature(model.fit).parameters.get("y")
+    return y is not None and y.default is y.empty
 
 
 def _check_horizon(job: str, model: Any, target: Any) -> None:
