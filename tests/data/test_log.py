@@ -180,6 +180,14 @@ def test_which_duplicate_stays_does_not_depend_on_the_order_of_the_rows() -> Non
             "KeepBetween: minimum of 'amount' is nan. Use a number, or leave it out.",
         ),
         (
+            lambda: cm.KeepBetween("amount", minimum=0, maximum=float("inf")),
+            "KeepBetween: maximum of 'amount' is inf. Use a number, or leave it out.",
+        ),
+        (
+            lambda: cm.KeepBetween("amount", maximum=10**309),  # above the greatest double
+            f"KeepBetween: maximum of 'amount' is 1{'0' * 39}. Use a number, or leave it out.",
+        ),
+        (
             lambda: cm.DropDuplicates("event_id"),
             "DropDuplicates: columns must be a list of names, not 'event_id'. Use DropDuplicates(['event_id']), "
             "or DropDuplicates() for rows alike in every column.",

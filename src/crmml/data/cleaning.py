@@ -1,14 +1,14 @@
 """Cleaning as named, visible steps: small definitions that say which rows of a log stay."""
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
-from crmml.data.sql import is_one_of, moment, name_of, not_null
+from crmml.data.sql import can_be_compared, is_one_of, moment, name_of, not_null
 from crmml.errors import ConfigError
 from crmml.spec import Definition
 
@@ -183,8 +183,10 @@ class KeepBetween(CleaningStep):
             )
         for end in ("minimum", "maximum"):
             value = getattr(self, end)
-            if isinstance(value, float) and math.isnan(value):  # which the engine takes for more than any number
-                raise ConfigError(f"KeepBetween: {end} of {self.column!r} is nan. Use a number, or leave it out.")
+            if isinstance(value, int | float | Decimal) and not can_be_compared(value):
+                raise ConfigError(
+                    f"KeepBetween: {end} of {self.column!r} is {value!r:.40}. Use a number, or leave it out."
+                )
 
     def condition(self) -> exp.Expr:
         column = name_of(self.column)

@@ -1,10 +1,10 @@
 """Do features, target and model belong together? Asked before any work starts."""
 
-import inspect
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from sklearn.base import clone, is_classifier, is_regressor
+from sklearn.utils import get_tags
 
 from crmml.data.log import InteractionLog
 from crmml.data.time import parse_duration
@@ -76,7 +76,7 @@ def _check_features(job: str, features: Any, task: str) -> None:
 
 def _check_model(job: str, model: Any, target: Any, task: str) -> None:
     kind = kind_of(model)
-    if kind == "segments" and _needs_labels(model):
+    if kind == "segments" and get_tags(model).target_tags.required:
         name = type(model).__name__
         raise ConfigError(
             f"{job}: {name} learns from a table and labels, outside of a bundle. Use X, y = "
@@ -89,11 +89,6 @@ def _check_model(job: str, model: Any, target: Any, task: str) -> None:
     raise ConfigError(
         f"{job}: target {target!r} needs {need}, but model is {type(model).__name__}. Use model={example}{other}."
     )
-
-
-def _needs_labels(model: Any) -> bool:
-    y = inspect.signature(model.fit).parameters.get("y")
-    return y is not None and y.default is y.empty
 
 
 def _check_horizon(job: str, model: Any, target: Any) -> None:
