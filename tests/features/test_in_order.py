@@ -11,7 +11,7 @@ from sqlglot import exp
 
 import crmml as cm
 from crmml.data.engine import Engine
-from crmml.features import execute
+from crmml.features import kept
 from crmml.features.in_order import is_in_order
 from crmml.features.plan import Text
 from crmml.features.table import Table
@@ -37,6 +37,12 @@ CUTOFF = (stamp(EPOCH + DAY),)
 ROWS = anchored(random_rows(Random(9), [EPOCH], customers=60, events=12))
 NAMED = [{**row, "customer_id": (*EVIL, *map(str, range(100)))[row["customer_id"]]} for row in ROWS]
 LOGS = {"numbers": log_of(ROWS), "texts": log_of(NAMED)}
+
+
+@pytest.fixture(autouse=True)
+def engine_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine answers everything, also what one pass over the events would."""
+    monkeypatch.setattr(kept, "program_of", lambda text: None)
 
 
 def order_of(rows: list[tuple[Any, int]]) -> bool:
@@ -82,9 +88,9 @@ def texts(monkeypatch: pytest.MonkeyPatch, table: Table) -> str:
         asked.append(str(query))
         return original(engine, query)
 
-    monkeypatch.setattr(Engine, "arrow", arrow)
-    table.arrow()
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(Engine, "arrow", arrow)
+        table.arrow()
     return next(text for text in asked if "history AS" in text)
 
 
@@ -92,7 +98,7 @@ def texts(monkeypatch: pytest.MonkeyPatch, table: Table) -> str:
 def test_a_look_at_the_row_before_gives_the_same_bits(monkeypatch: pytest.MonkeyPatch, ids: str) -> None:
     table = Table(LOGS[ids], FEATURES, CUTOFF)
     looked = table.arrow()
-    monkeypatch.setattr(execute, "looking_back", lambda query: query)
+    monkeypatch.setattr(kept, "looking_back", lambda query: query)
     assert differing(looked, table.arrow()) == []
 
 
@@ -109,15 +115,15 @@ def test_only_windows_over_the_history_become_looks(monkeypatch: pytest.MonkeyPa
 def test_where_the_order_is_gone_the_windows_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     table = Table(LOGS["numbers"], FEATURES, CUTOFF)
     whole = table.arrow()
-    monkeypatch.setattr(execute, "sorted_by_customer_and_time", lambda query: query.order_by("at_us DESC"))
+    monkeypatch.setattr(kept, "sorted_by_customer_and_time", lambda query: query.order_by("at_us DESC"))
     assert differing(table.arrow(), whole) == []
 
 
 def test_a_wrong_answer_about_the_order_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """The mutant: a table that is said to be in order and is not."""
     yes = "SELECT TRUE AS in_order"
-    monkeypatch.setattr(execute, "sorted_by_customer_and_time", lambda query: query.order_by("at_us DESC"))
-    monkeypatch.setattr(execute, "is_in_order", lambda table: yes)
+    monkeypatch.setattr(kept, "sorted_by_customer_and_time", lambda query: query.order_by("at_us DESC"))
+    monkeypatch.setattr(kept, "is_in_order", lambda table: yes)
     frame = Table(LOGS["numbers"], FEATURES, CUTOFF).frame()
     assert differences(cells(frame), build(ROWS, list(FEATURES), [EPOCH + DAY]), list(FEATURES))
 
@@ -136,7 +142,7 @@ def test_files_share_a_text_where_they_stand_in_the_same_order(monkeypatch: pyte
     prepared = log.prepare(tmp_path, buckets=3)
     expected = Table(log, FEATURES, CUTOFF).arrow()
     answers = iter(["TRUE", "FALSE", "TRUE"])
-    monkeypatch.setattr(execute, "is_in_order", lambda table: f"SELECT {next(answers)} AS in_order")
+    monkeypatch.setattr(kept, "is_in_order", lambda table: f"SELECT {next(answers)} AS in_order")
     written: list[bool] = []
     original = Text.from_coded
 
@@ -163,5 +169,5 @@ def test_labels_and_several_cutoffs(monkeypatch: pytest.MonkeyPatch) -> None:
     target = cm.Churn("1d", event_type="purchase")
     table = Table(LOGS["numbers"], FEATURES, moments, target.population, target)
     looked = table.arrow()
-    monkeypatch.setattr(execute, "looking_back", lambda query: query)
+    monkeypatch.setattr(kept, "looking_back", lambda query: query)
     assert differing(looked, table.arrow()) == []

@@ -59,8 +59,12 @@ def at_once(table: Table) -> pa.Table:
 
 
 def assert_same(actual: pa.Table, expected: pa.Table) -> None:
+    """To the last bit, but for quantiles between two values.
+
+    An engine's own function is compiled to multiply and add in one step on some processors, one pass is not.
+    """
     assert expected.num_rows > 0
-    assert differing(actual, expected) == []
+    assert differing(actual, expected, last_bit="quantile_") == []
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import threading
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,9 +88,19 @@ class Engine:
     def register(self, name: str, table: pa.Table) -> None:
         """Let the Arrow `table` be read under `name`."""
         try:
-            self._connection.register(name, table)
+            with self._lock:
+                self._connection.register(name, table)
         except duckdb.Error as error:
             raise _translated(error) from error
+
+    def unregister(self, name: str) -> None:
+        """Let go of a table that was registered under `name`."""
+        with self._lock:
+            self._connection.unregister(name)
+
+    def new_name(self, of: str) -> str:
+        """A name that no table of this engine has yet."""
+        return f"{of}_{next(self._numbers)}"
 
     def create_view(self, name: str, query: exp.Expr) -> None:
         """Let the rows of `query` be read under `name`."""
@@ -102,7 +112,7 @@ class Engine:
 
         `name` is that of a table that was made and dropped before; a new one by default.
         """
-        name = name or f"kept_{next(self._numbers)}"
+        name = name or self.new_name("kept")
         with self._lock:
             self._run(f"CREATE TEMP TABLE {exp.to_identifier(name).sql(DIALECT)} AS {query.sql(DIALECT)}")
         return name
@@ -146,6 +156,15 @@ class Engine:
         except duckdb.Error as error:
             raise self._explained(error) from error
 
+    def stream(self, query: exp.Expr | str, *, rows: int) -> Iterator[pa.RecordBatch]:
+        """Run `query` and give its rows in order, batch by batch. No other query runs until it is read or closed."""
+        text = query if isinstance(query, str) else query.sql(DIALECT)
+        try:
+            with self._lock:
+                yield from self._connection.sql(text).to_arrow_reader(rows)
+        except (duckdb.Error, pa.ArrowException, OSError) as error:
+            raise self._explained(error) from error
+
     def row(self, query: exp.Expr) -> Mapping[str, Any]:
         """The first row of `query`, by column name."""
         table = self.arrow(query)
@@ -162,7 +181,7 @@ class Engine:
         except duckdb.Error as error:
             raise self._explained(error) from error
 
-    def _explained(self, error: duckdb.Error) -> CrmmlError:
+    def _explained(self, error: Exception) -> CrmmlError:
         gone = next((file for file in self.files if not file.exists()), None)
         return _translated(error) if gone is None else gone_file(gone)
 
@@ -186,7 +205,7 @@ def relation_of(table: pa.Table) -> Any:
     return duckdb.from_arrow(table)
 
 
-def _translated(error: duckdb.Error) -> CrmmlError:
+def _translated(error: Exception) -> CrmmlError:
     if isinstance(error, duckdb.OutOfMemoryException):
         return DataError(
             f"the engine ran out of memory: {_first_line(error)}. Give it more with memory_limit='8GB', "

@@ -303,6 +303,11 @@ class Text:
         return chain(self.steps, self.query.copy())
 
     @property
+    def reads_events(self) -> bool:
+        """Whether there are steps from the log on, not only from what another table holds."""
+        return any(step.name == CODED for step in self.steps)
+
+    @property
     def coded(self) -> int:
         """The position of the step `coded`."""
         return [step.name for step in self.steps].index(CODED)

@@ -1,0 +1,188 @@
+"""Aggregates of runs of rows: the functions of SQL that definitions use, with the types that the engine gives them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlglot import exp
+
+from crmml.features.stream.rows import Array, Rows, Runs, Unknown, Values, Vector, Words
+from crmml.features.stream.sums import DIGITS, Total, missing_elsewhere, spread, total, validity
+from crmml.features.stream.values import Expressions, as_double, largest, vector
+
+Found = Vector | Words | Total
+Fold = Callable[[Rows, Runs], Found]
+
+# What the engine calls the types of what is found.
+BIGINT, HUGEINT, DOUBLE, TEXT = "BIGINT", "HUGEINT", "DOUBLE", "VARCHAR"
+
+
+def fold_of(node: exp.Expr, expressions: Expressions) -> Fold:
+    """The function that works out an aggregate for each run.
+
+    Raises:
+        Unknown: it is not known here.
+    """
+    if isinstance(node, exp.Count):
+        return _count(node, expressions)
+    if isinstance(node, exp.Min | exp.Max):
+        value, greatest = expressions.of(node.this), isinstance(node, exp.Max)
+        return lambda rows, runs: _edge(value(rows), rows, runs, greatest=greatest)
+    if isinstance(node, exp.Sum):
+        value = expressions.of(node.this)
+        return lambda rows, runs: total(value(rows), rows, runs)
+    if isinstance(node, exp.Median):
+        return _quantile(node.this, 0.5, expressions)
+    if isinstance(node, exp.PercentileCont):
+        return _quantile(node.this, float(node.expression.this), expressions)
+    raise Unknown(node.sql())
+
+
+def _count(node: exp.Count, expressions: Expressions) -> Fold:
+    value = None if isinstance(node.this, exp.Star) else expressions.of(node.this)
+
+    def counted(rows: Rows, runs: Runs) -> Vector:
+        missing = value(rows).missing if value else None
+        if missing is None:
+            return Vector(runs.lengths)
+        return Vector(np.add.reduceat(~missing, runs.starts, dtype=np.int64))
+
+    return counted
+
+
+def _edge(value: Values, rows: Rows, runs: Runs, *, greatest: bool) -> Found:
+    """The least or the greatest of the values that are there."""
+    if isinstance(value, Words):
+        return _edge_of_texts(value, rows, runs, greatest=greatest)
+    return _edge_of_numbers(vector(value), rows, runs, greatest=greatest)
+
+
+def _edge_of_numbers(value: Vector, rows: Rows, runs: Runs, *, greatest: bool) -> Vector:
+    if value.data.dtype.kind not in "if" or value.wide:
+        raise Unknown("the least or greatest of what is no number of 64 bits")
+    data, function = value.whole(len(rows)), np.maximum if greatest else np.minimum
+    beyond: float = -np.inf if greatest else np.inf
+    if data.dtype.kind == "i":
+        beyond = np.iinfo(np.int64).min if greatest else np.iinfo(np.int64).max
+    if value.missing is None:
+        return Vector(function.reduceat(data, runs.starts), None, value.scale)
+    found = function.reduceat(np.where(value.missing, beyond, data), runs.starts)
+    return Vector(found, np.logical_and.reduceat(value.missing, runs.starts), value.scale)
+
+
+def _edge_of_texts(value: Words, rows: Rows, runs: Runs, *, greatest: bool) -> Words:
+    """By bytes, as the engine compares texts."""
+    order = pc.sort_indices(value.texts).to_numpy(zero_copy_only=False).astype(np.int64)
+    rank = np.empty(max(len(order), 1), np.int64)
+    rank[order] = np.arange(len(order))
+    found = _edge_of_numbers(Vector(rank[value.codes], value.missing), rows, runs, greatest=greatest)
+    if found.missing is None:
+        return Words(order[found.data], value.texts)
+    codes = np.zeros(len(runs), np.int64)
+    codes[~found.missing] = order[found.data[~found.missing]]
+    return Words(codes, value.texts, found.missing)
+
+
+def _quantile(node: exp.Expr, q: float, expressions: Expressions) -> Fold:
+    """Interpolated as the engine does: `(1 - d) x_k + d x_(k + 1)`, where `k + d = (m - 1) q`."""
+    # Whole numbers are sorted, and those that are taken made doubles.
+    value = expressions.of(node.copy().transform(_without_cast))
+
+    def found(rows: Rows, runs: Runs) -> Vector:
+        ordered = rows.remember((value, len(runs)), lambda: _sort(vector(value(rows)), rows, runs))
+        missing = ordered.lengths == 0
+        if not len(ordered.values.data):
+            return Vector(np.zeros(len(runs)), missing)
+        place = np.where(missing, 0, ordered.lengths - 1) * q
+        below, above = np.floor(place).astype(np.int64), np.ceil(place).astype(np.int64)
+        # Where a run has no values, another's are looked at and not taken.
+        start = np.minimum(ordered.starts, len(ordered.values.data) - 1)
+        part = place - below
+        low, high = (as_double(ordered.values.take(start + each)).data for each in (below, above))
+        return Vector(np.where(below == above, low, low * (1.0 - part) + high * part), missing)
+
+    return found
+
+
+def _without_cast(node: exp.Expr) -> exp.Expr:
+    if isinstance(node, exp.Cast) and node.to.this == exp.DataType.Type.DOUBLE:
+        inner: exp.Expr = node.this
+        return inner
+    return node
+
+
+@dataclass(frozen=True)
+class _Sorted:
+    """The values of each run in order, those that are there."""
+
+    values: Vector
+    starts: Array
+    lengths: Array
+
+
+def _sort(value: Vector, rows: Rows, runs: Runs) -> _Sorted:
+    if value.data.dtype.kind != "i":
+        raise Unknown("a quantile of what are no whole numbers or decimals")
+    data, run = value.whole(len(rows)), runs.number
+    if value.missing is not None:
+        there = np.flatnonzero(~value.missing)
+        data, run = data[there], run[there]
+    lengths = np.bincount(run, minlength=len(runs))
+    starts = np.cumsum(lengths) - lengths
+    if len(data):
+        least = int(data.min())
+        reach = int(data.max()) - least + 1
+        if reach * len(runs) >= np.iinfo(np.int64).max:
+            raise Unknown("a quantile of numbers that are far from each other")
+        begin = run * reach - least
+        data = np.sort(data + begin) - begin
+    return _Sorted(Vector(data, None, value.scale), starts, lengths)
+
+
+def put(found: Found, places: Array, size: int) -> Found:
+    """What was found at some of `size` places; missing at the others."""
+    if isinstance(found, Total):
+        return found.put(places, size)
+    missing = missing_elsewhere(found.missing, places, size)
+    if isinstance(found, Words):
+        return Words(spread(found.codes, places, size), found.texts, missing)
+    return Vector(spread(found.data, places, size), missing, found.scale, found.wide)
+
+
+def arrow(found: Found) -> pa.Array:
+    """What was found, as a column of the narrowest type that holds it."""
+    if isinstance(found, Words | Total):
+        return found.arrow()
+    data = np.ascontiguousarray(found.data)
+    if data.dtype.kind == "f":
+        kind = pa.float64()
+    elif found.scale:
+        kind = pa.decimal64(DIGITS, found.scale)
+    elif largest(found) < 2**31:
+        kind, data = pa.int32(), data.astype(np.int32)
+    else:
+        kind = pa.int64()
+    return pa.Array.from_buffers(kind, len(data), [validity(found.missing), pa.py_buffer(data)])
+
+
+def one_type(columns: list[pa.Array]) -> pa.ChunkedArray:
+    """Columns of what was found of the same in several batches, as one of a type that holds all."""
+    kinds = {column.type for column in columns}
+    if len(kinds) > 1:
+        decimals = [kind for kind in kinds if pa.types.is_decimal128(kind)]
+        columns = [column.cast(decimals[0] if decimals else pa.int64()) for column in columns]
+    return pa.chunked_array(columns)
+
+
+def type_of(found: Found) -> str:
+    """The type that the engine gives to what was found."""
+    if isinstance(found, Words):
+        return TEXT
+    if isinstance(found, Vector) and found.data.dtype.kind == "f":
+        return DOUBLE
+    wide = isinstance(found, Total) or found.wide
+    if found.scale:
+        return f"DECIMAL({38 if wide else DIGITS}, {found.scale})"
+    return HUGEINT if wide else BIGINT

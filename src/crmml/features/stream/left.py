@@ -1,0 +1,75 @@
+"""The text that is left when a stream has answered what it knows: the other groupings, and the last expressions."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from sqlglot import exp
+
+from crmml.data.steps import Step
+from crmml.features.plan import BY_CUSTOMER, CODED, HISTORY, Text
+from crmml.features.stream.batches import qualified
+from crmml.features.stream.folds import DOUBLE, TEXT
+from crmml.features.stream.program import CUSTOMER, Program
+
+STREAMED = "streamed"
+# What a column of the stream is already; numbers come as narrow as they are.
+AS_THEY_ARE = (DOUBLE, TEXT)
+
+
+def program_of(text: Text) -> Program | None:
+    """What a stream can answer of a text, or None where that is nothing."""
+    names = [step.name for step in text.steps]
+    program = Program(text.steps[names.index(HISTORY) + 1 :])
+    return program if set(_read(text.query)) & set(program.sides) else None
+
+
+def answers_all(text: Text, program: Program) -> bool:
+    """Whether nothing of a text is left that reads the events."""
+    others = [step for step in text.steps if step.name not in program.sides]
+    return not any(step.name == CODED for step in _reached(others, text.query))
+
+
+def events_of(text: Text, program: Program) -> Text:
+    """The text of the events that the stream reads, instead of the table."""
+    read = exp.select(CUSTOMER, *(exp.column(name, quoted=True) for name in program.reads)).from_(HISTORY)
+    return Text(_reached(text.steps, read), read)
+
+
+def left_of(text: Text, source: str, known: Mapping[str, Mapping[str, str]]) -> Text:
+    """The text of the table, where the sides `known` stand in the table `source`, with columns of these types."""
+    query = text.query.copy()
+    query.set("joins", [join for join in query.args.get("joins") or [] if join.this.name not in known])
+    if query.args["from_"].this.name == BY_CUSTOMER and BY_CUSTOMER in known:
+        query = query.from_(STREAMED, copy=False)
+    else:
+        query = query.join(STREAMED, using=[CUSTOMER], join_type="left", copy=False)
+    for found in list(query.find_all(exp.Column)):
+        if found.table in known:
+            key = found.name == CUSTOMER
+            name = found.name if key else qualified(found.table, found.name)
+            there = exp.column(name, table=STREAMED, quoted=not key)
+            selected = found.parent is query and not key
+            found.replace(exp.alias_(there, found.this.copy()) if selected else there)
+    columns = (_typed(qualified(side, of), kind) for side, types in known.items() for of, kind in types.items())
+    streamed = exp.select(CUSTOMER, *columns).from_(source)
+    return Text(_reached([*text.steps, Step(STREAMED, streamed, kept=False)], query), query)
+
+
+def _typed(name: str, kind: str) -> exp.Expr:
+    found = exp.column(name, quoted=True)
+    return found if kind in AS_THEY_ARE else exp.alias_(exp.cast(found, kind), name, quoted=True)
+
+
+def _read(query: exp.Select) -> Iterable[str]:
+    """The steps that a query reads, by name."""
+    return (table.name for table in query.find_all(exp.Table))
+
+
+def _reached(steps: Sequence[Step], query: exp.Select) -> list[Step]:
+    """The steps that a query needs."""
+    needed = set(_read(query))
+    kept: list[Step] = []
+    for step in reversed(steps):
+        if step.name in needed:
+            needed |= set(_read(step.query))
+            kept.append(step)
+    return kept[::-1]

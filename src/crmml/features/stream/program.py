@@ -1,0 +1,301 @@
+"""The groupings of a text that one pass over its ordered events can answer, and the text that is left.
+
+An engine reads the events once for each grouping, and finds each event's customer in a hash table each time. In order
+of customers none of that is needed: here whole customers come in batches, a batch is worked out for all groupings while
+it lies in the processor's caches, and a customer's aggregate is that of rows side by side. What is not known
+(`Unknown`) stays in the text.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlglot import exp
+
+from crmml.data.steps import Step
+from crmml.features.expressions import AGE
+from crmml.features.plan import HISTORY
+from crmml.features.stream.folds import Fold, Found, fold_of, put
+from crmml.features.stream.rows import Array, Rows, Runs, Unknown, Values, Vector, Words, changes, values_of
+from crmml.features.stream.sums import Total
+from crmml.features.stream.values import Expressions, Value, vector
+
+CUSTOMER = "customer_id"
+# Keys of fewer bits are sorted by radix.
+SHORT = 2**16
+
+
+@dataclass(frozen=True)
+class Side:
+    """What was found of the customers of a batch that a grouping has, by column."""
+
+    customers: Array
+    columns: dict[str, Found]
+
+
+class Batch:
+    """The steps of a batch that have been worked out: rows, and sides with one row per customer."""
+
+    def __init__(self, customers: int, history: Rows) -> None:
+        self.customers = customers
+        self._rows = {HISTORY: history}
+        self.sides: dict[str, Side] = {}
+
+    def rows(self, step: str) -> Rows:
+        """The rows of a step; Unknown where it has values that are not known."""
+        if step not in self._rows:
+            raise Unknown(step)
+        return self._rows[step]
+
+    def add(self, step: str, rows: Rows) -> None:
+        """Remember the rows of a step."""
+        self._rows[step] = rows
+
+    def forget(self) -> None:
+        """Let go of all rows."""
+        for rows in self._rows.values():
+            rows.forget()
+        self._rows.clear()
+
+    def side(self, step: str) -> Side:
+        """What was found of a side; Unknown where that has values that are not known."""
+        if step not in self.sides:
+            raise Unknown(step)
+        return self.sides[step]
+
+    def beside(self, side: str, name: str, rows: Rows) -> Values:
+        """The value of a side's column for the customer of each row."""
+        found = put(self.side(side).columns[name], self.side(side).customers, self.customers)
+        if not isinstance(found, Vector):
+            raise Unknown("texts or sums beside rows")
+        return found.take(rows.owner)
+
+
+Work = Callable[[Batch], None]
+
+
+class Program:
+    """The steps of a text that are known here.
+
+    Args:
+        steps: the steps after `history`, in order.
+
+    Attributes:
+        sides: the names of the sides that are worked out, each with its columns.
+        reads: the columns of `history` that are read.
+    """
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self._expressions = Expressions()
+        self._work: list[Work] = []
+        self._rows = {HISTORY}
+        self.sides: dict[str, list[str]] = {}
+        self.reads: dict[str, None] = {AGE: None}
+        for step in steps:
+            try:
+                self._work.append(self._known(step))
+            except Unknown:
+                continue
+            self._note(step.query)
+
+    def run(self, batch: pa.RecordBatch) -> tuple[pa.Array, dict[str, dict[str, Found]], bool]:
+        """The customers of a batch of whole customers, what was found of each, and whether times were in order.
+
+        What was found is there by side and column; a side with values that are not known is left out.
+        """
+        ids = batch.column(CUSTOMER)
+        starts = changes_of(ids)
+        owner = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(ids)))
+        columns = {name: batch.column(name) for name in self.reads}
+        done = Batch(len(starts), Rows(owner, lambda _, name: values_of(columns[name])))
+        for work in self._work:
+            with suppress(Unknown):
+                work(done)
+        found = {
+            name: {column: put(values, side.customers, len(starts)) for column, values in side.columns.items()}
+            for name, side in done.sides.items()
+        }
+        in_order = _in_order(done.rows(HISTORY))
+        done.forget()
+        return ids.take(pa.array(starts)), found, in_order
+
+    # What a step does -------------------------------------------------------------------------------------
+
+    def _known(self, step: Step) -> Work:
+        query = step.query
+        if any(query.args.get(part) for part in ("distinct", "order", "having", "limit", "qualify", "with_")):
+            raise Unknown(step.name)
+        source = query.args["from_"].this
+        if not isinstance(source, exp.Table) or source.name not in self._rows:
+            raise Unknown(step.name)
+        beside = [self._joined(join) for join in query.args.get("joins") or []]
+        where = query.args.get("where")
+        condition = self._expressions.of(where.this) if where else None
+        group = query.args.get("group")
+        if group is None and not beside:
+            return self._selected(step, source.name, condition)
+        if group is None:
+            raise Unknown(step.name)
+        first, *keys = group.expressions
+        if first.name != CUSTOMER:
+            raise Unknown(step.name)
+        if not keys:
+            return self._side(step, source.name, beside, condition)
+        if beside:
+            raise Unknown(step.name)
+        return self._groups(step, source.name, keys, condition)
+
+    def _joined(self, join: exp.Join) -> str:
+        """The side that is joined, to each row that of its customer."""
+        using = [each.name for each in join.args.get("using") or []]
+        if join.side or join.this.name not in self.sides or using != [CUSTOMER]:
+            raise Unknown(join.sql())
+        return str(join.this.name)
+
+    def _selected(self, step: Step, source: str, condition: Value | None) -> Work:
+        """Rows with other columns."""
+        columns = {each.alias_or_name: self._expressions.of(each.unalias()) for each in _values(step.query)}
+
+        def work(batch: Batch) -> None:
+            rows = _where(batch.rows(source), condition)
+            batch.add(step.name, Rows(rows.owner, lambda _, name: columns[name](rows)))
+
+        self._rows.add(step.name)
+        return work
+
+    def _side(self, step: Step, source: str, beside: list[str], condition: Value | None) -> Work:
+        """One row for each customer that has rows."""
+        folds = {each.alias_or_name: fold_of(each.unalias(), self._expressions) for each in _values(step.query)}
+
+        def work(batch: Batch) -> None:
+            rows = batch.rows(source)
+            if beside:
+                rows = _with(rows, beside, batch)
+            rows = _where(rows, condition)
+            customers = rows.owner[rows.by_customer.starts]
+            batch.sides[step.name] = Side(customers, _folded(folds, rows, rows.by_customer))
+
+        self.sides[step.name] = list(folds)
+        return work
+
+    def _groups(self, step: Step, source: str, keys: list[exp.Expr], condition: Value | None) -> Work:
+        """Rows for groups of rows: by customer and other values."""
+        if not all(isinstance(key, exp.Column) for key in keys):
+            raise Unknown(step.name)
+        values = _values(step.query)
+        if len(keys) != sum(each.unalias() in keys for each in values):
+            raise Unknown(step.name)
+        of_key = {each.alias_or_name: self._expressions.of(each.unalias()) for each in values if each.unalias() in keys}
+        selected = [each for each in values if each.unalias() not in keys]
+        folds = {each.alias_or_name: fold_of(each.unalias(), self._expressions) for each in selected}
+
+        def work(batch: Batch) -> None:
+            rows = _where(batch.rows(source), condition)
+            rows, runs = _grouped(rows, list(of_key.values()))
+            found: dict[str, Found] = _folded(folds, rows, runs)
+            columns: dict[str, Values] = {name: value(rows).take(runs.starts) for name, value in of_key.items()}
+            for name, each in found.items():
+                if isinstance(each, Total):
+                    raise Unknown("a sum of more than 64 bits")
+                columns[name] = each
+            batch.add(step.name, Rows(rows.owner[runs.starts], lambda _, name: columns[name]))
+
+        self._rows.add(step.name)
+        return work
+
+    def _note(self, query: exp.Select) -> None:
+        """Remember which columns of the history a known step reads."""
+        if query.args["from_"].this.name == HISTORY:
+            names = (each.name for each in query.find_all(exp.Column) if each.table in ("", HISTORY))
+            self.reads |= dict.fromkeys(name for name in names if name != CUSTOMER)
+
+
+def _in_order(rows: Rows) -> bool:
+    """Whether the rows of a customer stand in order of time: the oldest first."""
+    age = vector(rows.column("", AGE)).data
+    return not np.any((age[1:] > age[:-1]) & (rows.owner[1:] == rows.owner[:-1]))
+
+
+def changes_of(ids: pa.Array) -> Array:
+    """The rows where another customer begins."""
+    if pa.types.is_integer(ids.type):
+        return changes(ids.to_numpy())
+    other = pc.not_equal(ids[1:], ids[:-1]).to_numpy(zero_copy_only=False)
+    return np.flatnonzero(np.concatenate([np.ones(min(len(ids), 1), bool), other]))
+
+
+def _values(query: exp.Select) -> list[exp.Expr]:
+    """What a query selects beside the customer."""
+    return [each for each in query.expressions if each.alias_or_name != CUSTOMER]
+
+
+def _where(rows: Rows, condition: Value | None) -> Rows:
+    """The rows that meet a condition; those of the same condition are the same."""
+    if condition is None:
+        return rows
+
+    def met() -> Rows:
+        found = np.flatnonzero(vector(condition(rows)).whole(len(rows)))
+        return rows if len(found) == len(rows) else rows.take(found)
+
+    return rows.remember(("where", condition), met)
+
+
+def _with(rows: Rows, beside: list[str], batch: Batch) -> Rows:
+    """The rows whose customers all sides have, with their columns."""
+    for side in beside:
+        has = np.zeros(batch.customers, bool)
+        has[batch.side(side).customers] = True
+        if not has.all():
+            rows = rows.take(np.flatnonzero(has[rows.owner]))
+
+    def find(table: str, name: str) -> Values:
+        return batch.beside(table, name, rows) if table in beside else rows.column("", name)
+
+    return Rows(rows.owner, find)
+
+
+def _folded(folds: dict[str, Fold], rows: Rows, runs: Runs) -> dict[str, Found]:
+    return {name: fold(rows, runs) for name, fold in folds.items()}
+
+
+def _grouped(rows: Rows, keys: list[Value]) -> tuple[Rows, Runs]:
+    """The rows sorted by customer and keys, and the runs of equal ones."""
+    codes = [_code(key(rows)) for key in keys]
+    order = _order(rows.owner, codes)
+    ordered = rows.take(order)
+    return ordered, Runs(changes(ordered.owner, *(code[order] for code in codes)), len(rows))
+
+
+def _code(value: Values) -> Array:
+    """A number for each value of a key."""
+    if value.missing is not None and value.missing.any():
+        raise Unknown("a group of missing values")
+    if isinstance(value, Words):
+        return value.codes
+    data = vector(value).data
+    if data.dtype.kind != "i" or not data.ndim:
+        raise Unknown("a group of what are no whole numbers")
+    return data
+
+
+def _order(owner: Array, codes: list[Array]) -> Array:
+    """The places of the rows in an order that brings those of the same owner and codes together."""
+    if not len(owner):
+        return np.zeros(0, np.int64)
+    group, groups = owner, int(owner[-1]) + 1
+    for code in codes:
+        found = changes(group, code)
+        if not np.any((group[1:] == group[:-1]) & (code[1:] > code[:-1])):
+            # Such as times: rows of the same group and code follow each other already.
+            group, groups = np.repeat(np.arange(len(found)), np.diff(found, append=len(group))), len(found)
+            continue
+        least = int(code.min())
+        reach = int(code.max()) - least + 1
+        if groups * reach >= np.iinfo(np.int64).max:
+            return np.lexsort((*reversed(codes), owner))
+        group, groups = group * reach + (code - least), groups * reach
+    return np.argsort(group.astype(np.uint16) if groups <= SHORT else group, kind="stable")

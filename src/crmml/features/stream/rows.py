@@ -1,0 +1,215 @@
+"""Rows in order of customers, as columns: what one batch of a stream is worked on in.
+
+The terms are those of SQL. A value is there or missing; a truth value is true, false or missing. Numbers are whole:
+of a decimal they are its digits, `scale` of them behind the point, so that sums are exact.
+"""
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar, cast
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Array = npt.NDArray[Any]
+T = TypeVar("T")
+
+
+class Unknown(Exception):
+    """SQL, or values, that a stream does not know; the engine answers instead."""
+
+
+@dataclass(frozen=True)
+class Vector:
+    """Truth values, whole numbers or doubles of rows.
+
+    Attributes:
+        data: bool, int64 or float64 of shape (rows,), or () where all rows have the same. False where a truth value
+            is missing; any number where a number is.
+        missing: bool of shape (rows,), or None where nothing is missing.
+        scale: the places behind the point, of whole numbers.
+        wide: whether the type has 38 digits: a product of it is exact where it takes more than 64 bits.
+    """
+
+    data: Array
+    missing: Array | None = None
+    scale: int = 0
+    wide: bool = False
+
+    def take(self, rows: Array) -> "Vector":
+        """The values of some rows."""
+        missing = None if self.missing is None else self.missing[rows]
+        return Vector(self.data[rows] if self.data.ndim else self.data, missing, self.scale, self.wide)
+
+    def there(self, rows: int) -> Array:
+        """Where a value is there, (rows,)."""
+        return np.ones(rows, bool) if self.missing is None else ~self.missing
+
+    def whole(self, rows: int) -> Array:
+        """The data of every row, (rows,)."""
+        return self.data if self.data.ndim else np.broadcast_to(self.data, rows)
+
+
+@dataclass(frozen=True)
+class Product:
+    """Two factors of which one is wide: multiplied where they are summed."""
+
+    left: Vector
+    right: Vector
+    missing: Array | None
+
+    @property
+    def scale(self) -> int:
+        """The places behind the point of the product."""
+        return self.left.scale + self.right.scale
+
+    def take(self, rows: Array) -> "Product":
+        """The values of some rows."""
+        missing = None if self.missing is None else self.missing[rows]
+        return Product(self.left.take(rows), self.right.take(rows), missing)
+
+
+@dataclass(frozen=True)
+class Words:
+    """Texts of rows.
+
+    Attributes:
+        codes: the place of each text in `texts`, (rows,).
+        texts: different texts, in any order.
+        missing: as of a `Vector`.
+    """
+
+    codes: Array
+    texts: pa.Array
+    missing: Array | None = None
+
+    def take(self, rows: Array) -> "Words":
+        """The values of some rows."""
+        return Words(self.codes[rows], self.texts, None if self.missing is None else self.missing[rows])
+
+    def arrow(self) -> pa.Array:
+        """The texts of all rows."""
+        return self.texts.take(pa.array(self.codes, mask=self.missing))
+
+
+Values = Vector | Product | Words
+
+
+class Rows:
+    """Some rows of a batch, in order of customers, and within a customer in order of time.
+
+    Args:
+        owner: the number of each row's customer within the batch, never falling.
+        find: the values of a column, by table and name.
+    """
+
+    def __init__(self, owner: Array, find: Callable[[str, str], Values]) -> None:
+        self.owner = owner
+        self._find = find
+        self._known: dict[Hashable, Any] = {}
+
+    def __len__(self) -> int:
+        return len(self.owner)
+
+    def column(self, table: str, name: str) -> Values:
+        """The values of a column; `table` is empty where the name alone says which."""
+        return self.remember((table, name), lambda: self._find(table, name))
+
+    def remember(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What `make` gives, made once for these rows."""
+        if key not in self._known:
+            self._known[key] = make()
+        return cast("T", self._known[key])
+
+    def forget(self) -> None:
+        """Let go of everything that was made for these rows, and for those among them.
+
+        They know each other: without this their memory would stay until Python looks for cycles, and the next batch
+        would have to work in memory that no cache of the processor holds.
+        """
+        known, self._known = self._known, {}
+        for each in known.values():
+            if isinstance(each, Rows):
+                each.forget()
+
+    def take(self, rows: Array) -> "Rows":
+        """Some of the rows, or all in another order that keeps customers together."""
+        return Rows(self.owner[rows], lambda table, name: self.column(table, name).take(rows))
+
+    @cached_property
+    def by_customer(self) -> "Runs":
+        """The rows of each customer that has any."""
+        return Runs(changes(self.owner), len(self))
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Rows that follow each other and belong together.
+
+    Attributes:
+        starts: the first row of each run, rising.
+        rows: the number of all rows.
+    """
+
+    starts: Array
+    rows: int
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    @cached_property
+    def lengths(self) -> Array:
+        """The number of rows of each run."""
+        return np.diff(self.starts, append=self.rows)
+
+    @cached_property
+    def longest(self) -> int:
+        """The rows of the longest run."""
+        return int(self.lengths.max(initial=0))
+
+    @cached_property
+    def number(self) -> Array:
+        """The number of the run of each row."""
+        return np.repeat(np.arange(len(self)), self.lengths)
+
+
+def changes(*values: Array) -> Array:
+    """The rows where one of several columns has another value than in the row before; the first row is one."""
+    rows = len(values[0])
+    other = np.ones(rows, bool)
+    if rows:
+        other[1:] = np.logical_or.reduce([each[1:] != each[:-1] for each in values])
+    return np.flatnonzero(other)
+
+
+def values_of(column: pa.Array) -> Values:
+    """A column that the engine gave, as values."""
+    kind = column.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        encoded = column.dictionary_encode()
+        codes = pc.fill_null(encoded.indices, 0).to_numpy(zero_copy_only=False)
+        return Words(codes, encoded.dictionary, _missing(column))
+    missing = _missing(column)
+    if pa.types.is_decimal128(kind) and kind.precision <= 18:
+        # Of the two halves of a number the lower says everything, where it has 64 bits.
+        halves = np.frombuffer(column.buffers()[1], np.int64)[2 * column.offset :][: 2 * len(column)]
+        return Vector(halves[::2].copy(), missing, scale=kind.scale)
+    if pa.types.is_boolean(kind):
+        return Vector(pc.fill_null(column, False).to_numpy(zero_copy_only=False), missing)
+    if pa.types.is_signed_integer(kind):
+        numbers = pc.fill_null(column, 0) if missing is not None else column
+        return Vector(numbers.to_numpy(zero_copy_only=False).astype(np.int64, copy=False), missing)
+    if pa.types.is_float64(kind):
+        doubles = pc.fill_null(column, 0.0).to_numpy(zero_copy_only=False)
+        # Where engines have rules of their own: NaN is the greatest, and of two zeros one comes first.
+        if np.isnan(doubles).any() or np.signbit(doubles[doubles == 0]).any():
+            raise Unknown("doubles that are not compared as numbers are")
+        return Vector(doubles, missing)
+    raise Unknown(f"a column of {kind}")
+
+
+def _missing(column: pa.Array) -> Array | None:
+    return pc.is_null(column).to_numpy(zero_copy_only=False) if column.null_count else None

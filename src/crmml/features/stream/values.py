@@ -1,0 +1,363 @@
+"""The SQL of a row's values, worked out for all rows of a batch at once.
+
+Only what definitions write is known here, with the meaning that the engine gives it: truth values of three kinds,
+division of whole numbers towards zero, exact decimals. Everything else is `Unknown`, and left to the engine.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from sqlglot import exp
+
+from crmml.features.expressions import AGE, case, column, oldest_first
+from crmml.features.stream.rows import Array, Product, Rows, Unknown, Values, Vector, Words, changes
+
+Value = Callable[[Rows], Values]
+CUSTOMER = column("customer_id")
+# Larger whole numbers have no double of their own each.
+EXACT_DOUBLES = 2**53
+# Results below this need no look at each of them.
+SAFE = 2**62
+
+_WHOLE = {exp.DataType.Type.INT, exp.DataType.Type.BIGINT, exp.DataType.Type.SMALLINT}
+_COMPARED: dict[type[exp.Expr], Callable[[Array, Array], Array]] = {
+    exp.LT: np.less,
+    exp.LTE: np.less_equal,
+    exp.GT: np.greater,
+    exp.GTE: np.greater_equal,
+    exp.EQ: np.equal,
+    exp.NEQ: np.not_equal,
+}
+
+
+class Expressions:
+    """SQL expressions as functions of rows; the same expression is worked out once for the same rows."""
+
+    def __init__(self) -> None:
+        self._known: dict[exp.Expr, Value] = {}
+        self._numbers = itertools.count()
+        self._makers: dict[type[exp.Expr], Callable[[Any], Value]] = {
+            exp.Column: self._column,
+            exp.Literal: _literal,
+            exp.Paren: lambda node: self.of(node.this),
+            exp.Neg: lambda node: self._binary(_added, exp.Literal.number(0), node.this, sign=-1),
+            exp.Add: lambda node: self._binary(_added, node.this, node.expression),
+            exp.Sub: lambda node: self._binary(_added, node.this, node.expression, sign=-1),
+            exp.Mul: lambda node: self._binary(_multiplied, node.this, node.expression),
+            exp.IntDiv: lambda node: self._binary(_divided, node.this, node.expression),
+            exp.Not: self._not,
+            exp.And: lambda node: self._binary(_and, node.this, node.expression),
+            exp.Or: lambda node: self._binary(_or, node.this, node.expression),
+            exp.In: self._in,
+            exp.Is: self._is_missing,
+            exp.Case: self._case,
+            exp.Cast: self._cast,
+            exp.Ln: self._logarithm,
+            exp.Window: self._window,
+        }
+        for kind, compare in _COMPARED.items():
+            self._makers[kind] = partial(self._comparison, compare)
+
+    def of(self, node: exp.Expr) -> Value:
+        """The function that works out `node`.
+
+        Raises:
+            Unknown: part of it is SQL that is not known here.
+        """
+        if node not in self._known:
+            maker = self._makers.get(type(node))
+            if maker is None:
+                raise Unknown(node.sql())
+            make, number = maker(node), next(self._numbers)
+            self._known[node] = lambda rows: rows.remember(number, lambda: make(rows))
+        return self._known[node]
+
+    def truth(self, nodes: list[exp.Expr]) -> Value:
+        """The function that says which rows meet all conditions."""
+        return self.of(exp.and_(*nodes, copy=True) if len(nodes) > 1 else nodes[0])
+
+    def _binary(self, compute: Callable[..., Values], left: exp.Expr, right: exp.Expr, **how: int) -> Value:
+        one, other = self.of(left), self.of(right)
+        return lambda rows: compute(vector(one(rows)), vector(other(rows)), **how)
+
+    def _column(self, node: exp.Column) -> Value:
+        table, name = node.table, node.name
+        return lambda rows: rows.column(table, name)
+
+    def _comparison(self, compare: Callable[[Array, Array], Array], node: exp.Binary) -> Value:
+        return self._binary(partial(_compared, compare), node.this, node.expression)
+
+    def _not(self, node: exp.Not) -> Value:
+        inner = self.of(node.this)
+
+        def negated(rows: Rows) -> Vector:
+            value = vector(inner(rows))
+            return Vector(~value.data if value.missing is None else ~(value.data | value.missing), value.missing)
+
+        return negated
+
+    def _in(self, node: exp.In) -> Value:
+        if not node.expressions or node.args.get("query"):
+            raise Unknown(node.sql())
+        return self.of(exp.or_(*(exp.EQ(this=node.this.copy(), expression=each) for each in node.expressions)))
+
+    def _is_missing(self, node: exp.Is) -> Value:
+        if not isinstance(node.expression, exp.Null):
+            raise Unknown(node.sql())
+        inner = self.of(node.this)
+
+        def missing(rows: Rows) -> Vector:
+            found = inner(rows).missing
+            return Vector(np.zeros(len(rows), bool) if found is None else found)
+
+        return missing
+
+    def _case(self, node: exp.Case) -> Value:
+        if node.this:
+            raise Unknown(node.sql())
+        default = node.args.get("default")
+        otherwise = None if default is None else self.of(default)
+        first, *more = node.args["ifs"]
+        for each in reversed(more):
+            otherwise = partial(_chosen, self.of(each.this), self.of(each.args["true"]), otherwise)
+        return partial(_chosen, self.of(first.this), self.of(first.args["true"]), otherwise)
+
+    def _cast(self, node: exp.Cast) -> Value:
+        kind, inner = node.to.this, self.of(node.this)
+        digits = [int(parameter.this.this) for parameter in node.to.expressions]
+        if kind in _WHOLE:
+            return lambda rows: _as_whole(vector(inner(rows)))
+        if kind == exp.DataType.Type.INT128:
+            return lambda rows: _as_decimal(vector(inner(rows)), 0)
+        if kind == exp.DataType.Type.DECIMAL and digits[:1] == [38]:
+            return lambda rows: _as_decimal(vector(inner(rows)), digits[1])
+        if kind == exp.DataType.Type.DOUBLE:
+            return lambda rows: as_double(vector(inner(rows)))
+        raise Unknown(node.sql())
+
+    def _logarithm(self, node: exp.Ln) -> Value:
+        inner = self.of(node.this)
+        return lambda rows: _logarithm(vector(inner(rows)))
+
+    def _window(self, node: exp.Window) -> Value:
+        looked = node.this
+        if isinstance(looked, exp.Lag) and node == oldest_first(looked.copy(), [CUSTOMER]):
+            offset = int(looked.args["offset"].this) if looked.args.get("offset") else 1
+            inner = self.of(looked.this)
+            return lambda rows: _before(vector(inner(rows)), rows, offset)
+        condition = _followed(node)
+        if condition is None:
+            raise Unknown(node.sql())
+        goal, age = self.of(condition), self.of(column(AGE))
+        return lambda rows: _next(vector(goal(rows)), vector(age(rows)), rows)
+
+
+def vector(value: Values) -> Vector:
+    """A value that is no text and no product."""
+    if not isinstance(value, Vector):
+        raise Unknown(type(value).__name__)
+    return value
+
+
+def _literal(node: exp.Literal) -> Value:
+    if node.is_string or not node.this.isdigit():
+        raise Unknown(node.sql())
+    constant = Vector(np.array(int(node.this)))
+    return lambda _: constant
+
+
+def _either(left: Array | None, right: Array | None) -> Array | None:
+    """Missing where one of two is."""
+    if left is None or right is None:
+        return right if left is None else left
+    return left | right
+
+
+def _alike(left: Vector, right: Vector) -> tuple[Array, Array, int]:
+    """The data of two numbers with the same places behind the point."""
+    if left.data.dtype != right.data.dtype:
+        raise Unknown(f"{left.data.dtype} and {right.data.dtype}")
+    if left.scale == right.scale:
+        return left.data, right.data, left.scale
+    scale = max(left.scale, right.scale)
+    return _scaled(left, scale), _scaled(right, scale), scale
+
+
+def _scaled(value: Vector, scale: int) -> Array:
+    """The digits of a constant with more places behind the point."""
+    if value.data.ndim and value.scale != scale:
+        raise Unknown("columns with other places behind the point")
+    return value.data * np.int64(10 ** (scale - value.scale))
+
+
+def _compared(compare: Callable[[Array, Array], Array], left: Vector, right: Vector) -> Vector:
+    one, other, _ = _alike(left, right)
+    missing = _either(left.missing, right.missing)
+    found = compare(one, other)
+    return Vector(found if missing is None else found & ~missing, missing)
+
+
+def _and(left: Vector, right: Vector) -> Vector:
+    missing = _either(left.missing, right.missing)
+    if missing is not None:  # false if one is false, whatever the other
+        missing = missing & (left.data | _none(left)) & (right.data | _none(right))
+    return Vector(left.data & right.data, missing)
+
+
+def _or(left: Vector, right: Vector) -> Vector:
+    true = left.data | right.data
+    missing = _either(left.missing, right.missing)
+    return Vector(true, None if missing is None else missing & ~true)
+
+
+def _none(value: Vector) -> Array:
+    return np.zeros((), bool) if value.missing is None else value.missing
+
+
+def _added(left: Vector, right: Vector, sign: int = 1) -> Vector:
+    # Ages have less than 59 bits and exact decimals less than 60: a sum of two always fits.
+    one, other, scale = _alike(left, right)
+    if one.dtype.kind == "f":
+        raise Unknown("a sum of doubles")
+    missing = _either(left.missing, right.missing)
+    return Vector(one + other if sign > 0 else one - other, missing, scale, left.wide or right.wide)
+
+
+def _multiplied(left: Vector, right: Vector) -> Vector | Product:
+    missing = _either(left.missing, right.missing)
+    if left.data.dtype != right.data.dtype:
+        raise Unknown("a product of different types")
+    if left.data.dtype.kind != "f" and largest(left) * largest(right) >= SAFE:
+        if left.wide or right.wide:
+            return Product(left, right, missing)
+        raise Unknown("a product of more than 64 bits")
+    return Vector(left.data * right.data, missing, left.scale + right.scale, left.wide or right.wide)
+
+
+def largest(value: Vector) -> int:
+    """The greatest size of whole numbers."""
+    if not value.data.size:
+        return 0
+    return max(abs(int(value.data.max())), abs(int(value.data.min())))
+
+
+def _divided(left: Vector, right: Vector) -> Vector:
+    by = int(right.data) if right.data.ndim == 0 else 0
+    if by <= 0 or left.scale or right.scale or left.data.dtype.kind != "i":
+        raise Unknown("a division that is not one of whole numbers by a constant")
+    found = left.data // by
+    if left.data.size and left.data.min() < 0:  # towards zero, not down
+        found = np.where(left.data < 0, -(-left.data // by), found)
+    return Vector(found, left.missing)
+
+
+def _chosen(condition: Value, then: Value, otherwise: Value | None, rows: Rows) -> Values:
+    """`CASE WHEN condition THEN then ELSE otherwise END`."""
+    met, value = vector(condition(rows)).data, then(rows)
+    if otherwise is None:
+        unmet = ~met if value.missing is None else ~met | value.missing
+        if isinstance(value, Words):
+            return Words(value.codes, value.texts, unmet)
+        if isinstance(value, Product):
+            return Product(value.left, value.right, unmet)
+        data = value.data & met if value.data.dtype == bool else value.data
+        return Vector(data, unmet, value.scale, value.wide)
+    value, other = vector(value), vector(otherwise(rows))
+    one, two, scale = _alike(value, other)
+    none = value.missing is None and other.missing is None
+    missing: Array | None = None if none else np.where(met, _none(value), _none(other))
+    return Vector(np.where(met, one, two), missing, scale, value.wide or other.wide)
+
+
+def _as_whole(value: Vector) -> Vector:
+    if value.scale or value.data.dtype.kind != "i":
+        raise Unknown("a cast to whole numbers of what is none")
+    return value
+
+
+def _as_decimal(value: Vector, scale: int) -> Vector:
+    """With 38 digits, `scale` of them behind the point."""
+    if value.data.dtype.kind == "f":
+        shifted = np.abs(np.where(_none(value), 0.0, value.data)) * 10.0**scale
+        if not np.all(shifted < SAFE):
+            raise Unknown("doubles of more than 64 bits as decimals")
+        whole = np.floor(shifted)
+        away = whole + (shifted - whole >= 0.5)
+        return Vector(np.copysign(away, value.data).astype(np.int64), value.missing, scale, wide=True)
+    if value.scale != scale or value.data.dtype.kind != "i":
+        raise Unknown("a cast that changes the places behind the point")
+    return Vector(value.data, value.missing, scale, wide=True)
+
+
+def as_double(value: Vector) -> Vector:
+    if value.data.dtype.kind == "f":
+        return value
+    if value.data.dtype.kind != "i":
+        raise Unknown("truth values as doubles")
+    unit = 10**value.scale
+    found = value.data / float(unit)
+    if value.scale and largest(value) > EXACT_DOUBLES:  # as the engine does: the whole and the rest apart
+        whole = np.where(value.data < 0, -(-value.data // unit), value.data // unit)
+        apart = whole.astype(float) + (value.data - whole * unit) / float(unit)
+        found = np.where(np.abs(value.data) > EXACT_DOUBLES, apart, found)
+    return Vector(found, value.missing)
+
+
+def _logarithm(value: Vector) -> Vector:
+    """Natural logarithms, by the function that the engine calls; missing for what has none, which is an error there."""
+    if value.data.size and value.data.min() >= 0 and value.data.max() < len(_LOGARITHMS):
+        place = value.data.astype(np.int64)
+        if np.array_equal(place, value.data):
+            return Vector(_LOGARITHMS[place], value.missing)
+    found, place = np.unique(value.data, return_inverse=True)
+    return Vector(_logarithms(found.tolist())[place].reshape(value.data.shape), value.missing)
+
+
+def _logarithms(values: Iterable[float]) -> Array:
+    return np.array([math.log(each) if each > 0 else math.nan for each in values])
+
+
+# Of small whole numbers, which most are that a logarithm is taken of.
+_LOGARITHMS = _logarithms(range(1000))
+
+
+def _before(value: Vector, rows: Rows, offset: int) -> Vector:
+    """The value `offset` rows before, of the same customer."""
+    data = np.zeros(len(rows), value.data.dtype)
+    missing = np.ones(len(rows), bool)
+    if offset < len(rows):
+        data[offset:] = value.whole(len(rows))[:-offset]
+        missing[offset:] = rows.owner[offset:] != rows.owner[:-offset]
+        if value.missing is not None:
+            missing[offset:] |= value.missing[:-offset]
+    return Vector(data, missing, value.scale, value.wide)
+
+
+def _followed(node: exp.Window) -> exp.Expr | None:
+    """The condition of `MAX(CASE WHEN condition THEN age_us END)` over a customer's events from the cutoff back."""
+    condition: exp.Expr | None = node.find(exp.If)
+    if condition is None:
+        return None
+    back = exp.Order(expressions=[exp.Ordered(this=column(AGE))])
+    asked = exp.Max(this=case([condition.this], column(AGE)))
+    same = exp.Window(this=asked, partition_by=[CUSTOMER.copy()], order=back)
+    return condition.this if node == same else None
+
+
+def _next(goal: Vector, age: Vector, rows: Rows) -> Vector:
+    """The age of the first goal at the time of the row or after it: rows stand in order of time, oldest first."""
+    n = len(rows)
+    places = np.where(goal.whole(n), np.arange(n), n)
+    following = np.minimum.accumulate(places[::-1])[::-1]
+    # Goals of the same moment count wherever they stand among its events.
+    moments = changes(rows.owner, age.data)
+    found = following[np.repeat(moments, np.diff(moments, append=n))]
+    missing = found == n
+    found = np.where(missing, 0, found)
+    if n:
+        missing |= rows.owner[found] != rows.owner
+    return Vector(age.data[found] if n else age.data, missing)
