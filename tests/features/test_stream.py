@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,7 @@ def sliced(monkeypatch: pytest.MonkeyPatch, sizes: Iterator[int]) -> None:
                 start += size
 
     monkeypatch.setattr(Engine, "stream", stream)
+    monkeypatch.setattr(batches, "whole_customers", partial(whole_customers, rows=1))
 
 
 @pytest.mark.parametrize("threads", [1, 6])
@@ -108,14 +110,16 @@ def test_any_batches_and_threads_give_the_same_bits(monkeypatch: pytest.MonkeyPa
     assert differing(table.arrow(), whole) == []
 
 
-@given(st.lists(st.integers(0, 4), max_size=30), st.lists(st.integers(1, 9), min_size=30, max_size=30))
-def test_batches_hold_whole_customers(steps: list[int], sizes: list[int]) -> None:
+@given(
+    st.lists(st.integers(0, 4), max_size=30), st.lists(st.integers(1, 9), min_size=30, max_size=30), st.integers(1, 20)
+)
+def test_batches_hold_whole_customers(steps: list[int], sizes: list[int], rows: int) -> None:
     """Every row once, in its place, and no customer in two of them."""
     customers = np.repeat(np.arange(len(steps)), steps)
     batch = pa.record_batch({"customer_id": customers, "row": np.arange(len(customers))})
     ends = [0, *np.cumsum(sizes)]
     parts = [batch.slice(start, end - start) for start, end in itertools.pairwise(ends)]
-    found = [part.to_pydict() for part in whole_customers(parts)]
+    found = [part.to_pydict() for part in whole_customers(parts, rows=rows)]
     assert [row for part in found for row in part["row"]] == list(range(len(customers)))
     owners = [set(part["customer_id"]) for part in found]
     assert sum(map(len, owners)) == len(set(customers.tolist()))

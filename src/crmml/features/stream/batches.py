@@ -13,8 +13,9 @@ import pyarrow.compute as pc
 from crmml.features.stream.folds import Found, arrow, one_type, type_of
 from crmml.features.stream.program import CUSTOMER, Program, changes_of
 
-# Events that are worked on at once: their columns fit into the caches of a processor.
-ROWS = 122_880
+# So many events, or some more, are worked on at once. With fewer, what Python does for each batch weighs more; with
+# many more, columns do not fit into the caches of a processor, and memory grows.
+ROWS = 150_000
 # A little less than the largest block that glibc takes as a measure (bytes).
 BLOCK = 31 << 20
 
@@ -87,22 +88,23 @@ def qualified(side: str, name: str) -> str:
     return f"{side}.{name}"
 
 
-def whole_customers(events: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The same rows in the same order, in batches that no customer is divided by."""
+def whole_customers(events: Iterable[pa.RecordBatch], *, rows: int = ROWS) -> Iterator[pa.RecordBatch]:
+    """The same rows in the same order, in batches of about `rows` or more that no customer is divided by."""
     waiting: list[pa.RecordBatch] = []
+    there, enough = 0, rows
     for batch in events:
-        if not batch.num_rows:
+        waiting.append(batch)
+        there += batch.num_rows
+        if there < enough:
             continue
-        last = int(changes_of(batch.column(CUSTOMER))[-1])
-        begun = not waiting or waiting[-1].column(CUSTOMER)[-1] != batch.column(CUSTOMER)[0]
-        if begun and waiting:
-            yield _one(waiting)
-            waiting = []
+        every = _one(waiting)
+        last = int(changes_of(every.column(CUSTOMER))[-1])
         if last:
-            yield _one([*waiting, batch.slice(0, last)])
-            waiting = []
-        waiting.append(batch.slice(last))
-    if waiting:
+            yield every.slice(0, last)
+        waiting, there = [every.slice(last)], every.num_rows - last
+        # Of a customer with very many rows, those that wait are put together a few times only.
+        enough = max(rows, 2 * there)
+    if there:
         yield _one(waiting)
 
 

@@ -47,7 +47,8 @@ def _count(node: exp.Count, expressions: Expressions) -> Fold:
         missing = value(rows).missing if value else None
         if missing is None:
             return Vector(runs.lengths)
-        return Vector(np.add.reduceat(~missing, runs.starts, dtype=np.int64))
+        # No batch has as many rows as 32 bits count.
+        return Vector(np.add.reduceat(~missing, runs.starts, dtype=np.int32).astype(np.int64))
 
     return counted
 
@@ -63,13 +64,15 @@ def _edge_of_numbers(value: Vector, rows: Rows, runs: Runs, *, greatest: bool) -
     if value.data.dtype.kind not in "if" or value.wide:
         raise Unknown("the least or greatest of what is no number of 64 bits")
     data, function = value.whole(len(rows)), np.maximum if greatest else np.minimum
-    beyond: float = -np.inf if greatest else np.inf
-    if data.dtype.kind == "i":
-        beyond = np.iinfo(np.int64).min if greatest else np.iinfo(np.int64).max
     if value.missing is None:
         return Vector(function.reduceat(data, runs.starts), None, value.scale)
-    found = function.reduceat(np.where(value.missing, beyond, data), runs.starts)
-    return Vector(found, np.logical_and.reduceat(value.missing, runs.starts), value.scale)
+    # To look at those that are there costs less than to put another value in place of the others.
+    there = np.flatnonzero(~value.missing)
+    starts = np.searchsorted(there, runs.starts)
+    has = np.diff(starts, append=len(there)) > 0
+    found = np.zeros(len(runs), data.dtype)
+    found[has] = function.reduceat(data[there], starts[has])
+    return Vector(found, None if has.all() else ~has, value.scale)
 
 
 def _edge_of_texts(value: Words, rows: Rows, runs: Runs, *, greatest: bool) -> Words:

@@ -87,7 +87,8 @@ def total(value: Values, rows: Rows, runs: Runs) -> Vector | Total:
 
 def _filled(value: Vector, missing: Array | None, rows: int) -> Array:
     data = value.whole(rows)
-    return data if missing is None else np.where(missing, 0, data)
+    # A product takes the same time whatever is missing; a choice waits for each guess that was wrong.
+    return data if missing is None else data * ~missing
 
 
 def _products(left: Array, right: Array, runs: Runs) -> tuple[Array, Array]:
