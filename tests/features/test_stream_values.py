@@ -103,6 +103,11 @@ def asked(text: str, group: str = "") -> list[Any]:
         "CAST(x AS DOUBLE)",
         "CAST(a AS DOUBLE)",
         "LN(CAST(n AS DOUBLE))",
+        "CAST(age_us AS DOUBLE) / CAST(2592000000000 AS DOUBLE)",
+        "POWER(0.5, CAST(age_us AS DOUBLE) / CAST(2592000000000 AS DOUBLE))",
+        "CAST(ROUND(POWER(0.5, CAST(n AS DOUBLE) / CAST(7 AS DOUBLE)) * 1000000000000) AS BIGINT)",
+        "ROUND(CAST(2 * small + 1 AS DOUBLE) / CAST(2 AS DOUBLE))",
+        "x < 0.5",
         "CAST(CAST(n AS DOUBLE) * LN(CAST(n AS DOUBLE)) AS DECIMAL(38, 12))",
     ],
 )
@@ -116,17 +121,19 @@ def before(nth: int) -> exp.Expr:
     return oldest_first(exp.Lag(this=column("age_us"), offset=number(nth)), [column("customer_id")])
 
 
-def followed() -> exp.Expr:
-    """The age of the goal that follows, as definitions write it."""
+def followed(*keys: str) -> exp.Expr:
+    """The age of the goal that follows, of the same values, as definitions write it."""
     goal = case([parse_one("small = 1")], column("age_us"))
     order = exp.Order(expressions=[exp.Ordered(this=column("age_us"))])
-    return exp.Window(this=exp.Max(this=goal), partition_by=[column("customer_id")], order=order)
+    divided = [column("customer_id"), *map(column, keys)]
+    return exp.Window(this=exp.Max(this=goal), partition_by=divided, order=order)
 
 
-@pytest.mark.parametrize("node", [before(1), before(3), before(900), followed()], ids=str)
+@pytest.mark.parametrize("node", [before(1), before(3), before(900), followed(), followed("n")], ids=str)
 def test_windows_are_those_of_the_engine(node: exp.Expr) -> None:
     """Which of several events of one moment comes first is nobody's choice: the moments have the same values."""
-    moments = list(zip(*(TABLE[name].to_pylist() for name in ("customer_id", "age_us")), strict=True))
+    keys = ["customer_id", "age_us", *(each.name for each in node.args["partition_by"][1:])]
+    moments = list(zip(*(TABLE[name].to_pylist() for name in keys), strict=True))
 
     def by_moment(values: list[Any]) -> list[str]:
         return sorted(str(each) for each in zip(moments, values, strict=True))
@@ -192,7 +199,10 @@ def test_no_rows_give_no_runs() -> None:
         "word = 'web'",
         "a / 2",
         "a // small",
-        "ROUND(rate)",
+        "ROUND(rate, 1)",
+        "POWER(rate, rate)",
+        "rate / rate",
+        "CAST(rate AS BIGINT)",
         "small + rate",
         "CASE small WHEN 1 THEN 2 END",
         "CAST(a AS TEXT)",

@@ -19,13 +19,12 @@ from crmml.data.steps import Step
 from crmml.features.expressions import AGE
 from crmml.features.plan import HISTORY
 from crmml.features.stream.folds import Fold, Found, fold_of, put
-from crmml.features.stream.rows import Array, Rows, Runs, Unknown, Values, Vector, Words, changes, values_of
+from crmml.features.stream.groups import grouped
+from crmml.features.stream.rows import Array, Rows, Runs, Unknown, Values, Vector, changes, values_of, vector
 from crmml.features.stream.sums import Total
-from crmml.features.stream.values import Expressions, Value, vector
+from crmml.features.stream.values import Expressions, Value
 
 CUSTOMER = "customer_id"
-# Keys of fewer bits are sorted by radix.
-SHORT = 2**16
 
 
 @dataclass(frozen=True)
@@ -194,7 +193,8 @@ class Program:
 
         def work(batch: Batch) -> None:
             rows = _where(batch.rows(source), condition)
-            rows, runs = _grouped(rows, list(of_key.values()))
+            order, runs = grouped(rows.owner, [value(rows) for value in of_key.values()])
+            rows = rows.take(order)
             found: dict[str, Found] = _folded(folds, rows, runs)
             columns: dict[str, Values] = {name: value(rows).take(runs.starts) for name, value in of_key.items()}
             for name, each in found.items():
@@ -260,42 +260,3 @@ def _with(rows: Rows, beside: list[str], batch: Batch) -> Rows:
 
 def _folded(folds: dict[str, Fold], rows: Rows, runs: Runs) -> dict[str, Found]:
     return {name: fold(rows, runs) for name, fold in folds.items()}
-
-
-def _grouped(rows: Rows, keys: list[Value]) -> tuple[Rows, Runs]:
-    """The rows sorted by customer and keys, and the runs of equal ones."""
-    codes = [_code(key(rows)) for key in keys]
-    order = _order(rows.owner, codes)
-    ordered = rows.take(order)
-    return ordered, Runs(changes(ordered.owner, *(code[order] for code in codes)), len(rows))
-
-
-def _code(value: Values) -> Array:
-    """A number for each value of a key."""
-    if value.missing is not None and value.missing.any():
-        raise Unknown("a group of missing values")
-    if isinstance(value, Words):
-        return value.codes
-    data = vector(value).data
-    if data.dtype.kind != "i" or not data.ndim:
-        raise Unknown("a group of what are no whole numbers")
-    return data
-
-
-def _order(owner: Array, codes: list[Array]) -> Array:
-    """The places of the rows in an order that brings those of the same owner and codes together."""
-    if not len(owner):
-        return np.zeros(0, np.int64)
-    group, groups = owner, int(owner[-1]) + 1
-    for code in codes:
-        found = changes(group, code)
-        if not np.any((group[1:] == group[:-1]) & (code[1:] > code[:-1])):
-            # Such as times: rows of the same group and code follow each other already.
-            group, groups = np.repeat(np.arange(len(found)), np.diff(found, append=len(group))), len(found)
-            continue
-        least = int(code.min())
-        reach = int(code.max()) - least + 1
-        if groups * reach >= np.iinfo(np.int64).max:
-            return np.lexsort((*reversed(codes), owner))
-        group, groups = group * reach + (code - least), groups * reach
-    return np.argsort(group.astype(np.uint16) if groups <= SHORT else group, kind="stable")

@@ -176,6 +176,13 @@ class Runs:
         return np.repeat(np.arange(len(self)), self.lengths)
 
 
+def vector(value: Values) -> Vector:
+    """A value that is no text and no product."""
+    if not isinstance(value, Vector):
+        raise Unknown(type(value).__name__)
+    return value
+
+
 def changes(*values: Array) -> Array:
     """The rows where one of several columns has another value than in the row before; the first row is one."""
     rows = len(values[0])

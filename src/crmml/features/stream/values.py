@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from sqlglot import exp
 
-from crmml.features.expressions import AGE, case, column, oldest_first
-from crmml.features.stream.rows import Array, Product, Rows, Unknown, Values, Vector, Words, changes
+from crmml.features.expressions import AGE, column
+from crmml.features.stream.rows import Array, Product, Rows, Unknown, Values, Vector, Words, vector
+from crmml.features.stream.windows import before, followed, following, offset_of
 
 Value = Callable[[Rows], Values]
-CUSTOMER = column("customer_id")
 # Larger whole numbers have no double of their own each.
 EXACT_DOUBLES = 2**53
 # Results below this need no look at each of them.
@@ -57,6 +57,9 @@ class Expressions:
             exp.Case: self._case,
             exp.Cast: self._cast,
             exp.Ln: self._logarithm,
+            exp.Div: lambda node: self._binary(_ratio, node.this, node.expression),
+            exp.Pow: self._power,
+            exp.Round: self._round,
             exp.Window: self._window,
         }
         for kind, compare in _COMPARED.items():
@@ -144,29 +147,31 @@ class Expressions:
         return lambda rows: _logarithm(vector(inner(rows)))
 
     def _window(self, node: exp.Window) -> Value:
-        looked = node.this
-        if isinstance(looked, exp.Lag) and node == oldest_first(looked.copy(), [CUSTOMER]):
-            offset = int(looked.args["offset"].this) if looked.args.get("offset") else 1
-            inner = self.of(looked.this)
-            return lambda rows: _before(vector(inner(rows)), rows, offset)
-        condition = _followed(node)
-        if condition is None:
+        offset, goal = offset_of(node), followed(node)
+        if offset is not None:
+            inner = self.of(node.this.this)
+            return lambda rows: before(vector(inner(rows)), rows.owner, offset)
+        if goal is None:
             raise Unknown(node.sql())
-        goal, age = self.of(condition), self.of(column(AGE))
-        return lambda rows: _next(vector(goal(rows)), vector(age(rows)), rows)
+        met, age, keys = self.of(goal[0]), self.of(column(AGE)), [self.of(key) for key in goal[1]]
+        return lambda rows: following(vector(met(rows)), vector(age(rows)), rows.owner, [key(rows) for key in keys])
 
+    def _power(self, node: exp.Pow) -> Value:
+        base, exponent = self.of(node.this), self.of(node.expression)
+        return lambda rows: _power(vector(base(rows)), vector(exponent(rows)))
 
-def vector(value: Values) -> Vector:
-    """A value that is no text and no product."""
-    if not isinstance(value, Vector):
-        raise Unknown(type(value).__name__)
-    return value
+    def _round(self, node: exp.Round) -> Value:
+        if node.args.get("decimals"):
+            raise Unknown(node.sql())
+        inner = self.of(node.this)
+        return lambda rows: _rounded(vector(inner(rows)))
 
 
 def _literal(node: exp.Literal) -> Value:
-    if node.is_string or not node.this.isdigit():
+    whole, _, part = node.this.partition(".")
+    if node.is_string or not (whole + part).isdigit():
         raise Unknown(node.sql())
-    constant = Vector(np.array(int(node.this)))
+    constant = Vector(np.array(int(whole + part)), scale=len(part))
     return lambda _: constant
 
 
@@ -229,6 +234,8 @@ def _added(left: Vector, right: Vector, sign: int = 1) -> Vector:
 
 def _multiplied(left: Vector, right: Vector) -> Vector | Product:
     missing = _either(left.missing, right.missing)
+    if left.data.dtype.kind == "f" and not right.data.ndim:
+        right = as_double(right)
     if left.data.dtype != right.data.dtype:
         raise Unknown("a product of different types")
     if left.data.dtype.kind != "f" and largest(left) * largest(right) >= SAFE:
@@ -255,6 +262,30 @@ def _divided(left: Vector, right: Vector) -> Vector:
     return Vector(found, left.missing)
 
 
+def _ratio(left: Vector, right: Vector) -> Vector:
+    if left.data.dtype.kind != "f" or right.data.dtype.kind != "f" or right.data.ndim or right.data == 0:
+        raise Unknown("a ratio that is not one of doubles to a constant")
+    return Vector(left.data / right.data, left.missing)
+
+
+def _power(base: Vector, exponent: Vector) -> Vector:
+    """Powers of a constant, by the function that the engine calls: that of numpy differs in the last bit."""
+    if base.data.ndim or exponent.data.dtype.kind != "f":
+        raise Unknown("a power that is not one of a constant to doubles")
+    of = float(as_double(base).data)
+    powers = np.array([math.pow(of, each) for each in exponent.data.reshape(-1).tolist()])
+    return Vector(powers.reshape(exponent.data.shape), exponent.missing)
+
+
+def _rounded(value: Vector) -> Vector:
+    """Halves are rounded away from zero."""
+    if value.data.dtype.kind != "f":
+        raise Unknown("the rounding of what is no double")
+    size = np.abs(value.data)
+    whole = np.floor(size)
+    return Vector(np.copysign(whole + (size - whole >= 0.5), value.data), value.missing)
+
+
 def _chosen(condition: Value, then: Value, otherwise: Value | None, rows: Rows) -> Values:
     """`CASE WHEN condition THEN then ELSE otherwise END`."""
     met, value = vector(condition(rows)).data, then(rows)
@@ -274,6 +305,12 @@ def _chosen(condition: Value, then: Value, otherwise: Value | None, rows: Rows) 
 
 
 def _as_whole(value: Vector) -> Vector:
+    if (
+        value.data.dtype.kind == "f"
+        and np.all(np.abs(value.data) < SAFE)
+        and np.all(np.floor(value.data) == value.data)
+    ):
+        return Vector(value.data.astype(np.int64), value.missing)
     if value.scale or value.data.dtype.kind != "i":
         raise Unknown("a cast to whole numbers of what is none")
     return value
@@ -323,41 +360,3 @@ def _logarithms(values: Iterable[float]) -> Array:
 
 # Of small whole numbers, which most are that a logarithm is taken of.
 _LOGARITHMS = _logarithms(range(1000))
-
-
-def _before(value: Vector, rows: Rows, offset: int) -> Vector:
-    """The value `offset` rows before, of the same customer."""
-    data = np.zeros(len(rows), value.data.dtype)
-    missing = np.ones(len(rows), bool)
-    if offset < len(rows):
-        data[offset:] = value.whole(len(rows))[:-offset]
-        missing[offset:] = rows.owner[offset:] != rows.owner[:-offset]
-        if value.missing is not None:
-            missing[offset:] |= value.missing[:-offset]
-    return Vector(data, missing, value.scale, value.wide)
-
-
-def _followed(node: exp.Window) -> exp.Expr | None:
-    """The condition of `MAX(CASE WHEN condition THEN age_us END)` over a customer's events from the cutoff back."""
-    condition: exp.Expr | None = node.find(exp.If)
-    if condition is None:
-        return None
-    back = exp.Order(expressions=[exp.Ordered(this=column(AGE))])
-    asked = exp.Max(this=case([condition.this], column(AGE)))
-    same = exp.Window(this=asked, partition_by=[CUSTOMER.copy()], order=back)
-    return condition.this if node == same else None
-
-
-def _next(goal: Vector, age: Vector, rows: Rows) -> Vector:
-    """The age of the first goal at the time of the row or after it: rows stand in order of time, oldest first."""
-    n = len(rows)
-    places = np.where(goal.whole(n), np.arange(n), n)
-    following = np.minimum.accumulate(places[::-1])[::-1]
-    # Goals of the same moment count wherever they stand among its events.
-    moments = changes(rows.owner, age.data)
-    found = following[np.repeat(moments, np.diff(moments, append=n))]
-    missing = found == n
-    found = np.where(missing, 0, found)
-    if n:
-        missing |= rows.owner[found] != rows.owner
-    return Vector(age.data[found] if n else age.data, missing)
