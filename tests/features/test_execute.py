@@ -297,6 +297,13 @@ def test_explain_draws_the_plan_of_the_whole_text() -> None:
         assert part.lower() in drawing.lower().replace("hash_group_by", "group by"), part
 
 
+def test_explain_says_what_one_pass_answers() -> None:
+    features = cm.FeatureSet([cm.Count(), cm.Gap(stat="std"), cm.MeanVector("event_type", size=2)])
+    for cutoffs in (MOMENTS, MOMENTS[:1]):
+        said = features.explain(LOGS["numbers"], cutoffs)
+        assert said.startswith("In one pass over the events: by_customer, ordered_1_by_customer.\n\n")
+
+
 def test_explain_says_what_the_log_lacks() -> None:
     log = cm.InteractionLog(
         pd.DataFrame({"who": [1], "at": pd.to_datetime(["2024-01-01"], utc=True)}), customer_id="who", timestamp="at"

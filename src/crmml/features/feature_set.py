@@ -148,16 +148,26 @@ class FeatureSet(Definition):
         return text_of(plan.write(self.sql_by_column(plan)).whole(), dialect)
 
     def explain(self, log: "InteractionLog", as_of: "AsOf | Sequence[AsOf]") -> str:
-        """The plan that the embedded engine makes for that text, as a drawing.
+        """The steps that a build answers in one pass over the events, and the engine's plan for the text as a drawing.
+
+        The engine itself runs the steps that are not among those, the events, and the last step.
 
         >>> import crmml as cm
         >>> log = cm.simulate_log(20, seed=1).log
-        >>> "Group By" in cm.FeatureSet([cm.Count(window="30d")]).explain(log, "2024-06-01")
-        True
+        >>> features = cm.FeatureSet([cm.Count(window="30d"), cm.MeanVector("event_type", size=2)])
+        >>> print(features.explain(log, "2024-06-01"))  # doctest: +ELLIPSIS
+        In one pass over the events: by_customer.
+        ...
         """
+        from crmml.features.stream.left import program_of
+
         self.check(log)
-        plan = Plan(log, moments_of(as_of))
-        return str(log.engine.explain(plan.write(self.sql_by_column(plan)).whole()))
+        moments = moments_of(as_of)
+        plan, single = Plan(log, moments), Plan(log, moments[:1])
+        known = program_of(single.write(self.sql_by_column(single)))
+        sides = ", ".join(known.sides) if known else "nothing"
+        drawing = log.engine.explain(plan.write(self.sql_by_column(plan)).whole())
+        return f"In one pass over the events: {sides}.\n\n{drawing}"
 
     def sql_by_column(self, plan: Plan) -> dict[str, exp.Expr]:
         """Every column in the last step of the SQL text; the steps before it are asked of `plan`."""

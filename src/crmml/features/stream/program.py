@@ -170,12 +170,12 @@ class Program:
         folds = {each.alias_or_name: fold_of(each.unalias(), self._expressions) for each in _values(step.query)}
 
         def work(batch: Batch) -> None:
-            rows = batch.rows(source)
-            if beside:
-                rows = _with(rows, beside, batch)
-            rows = _where(rows, condition)
+            every = _with(batch.rows(source), beside, batch) if beside else batch.rows(source)
+            rows = _where(every, condition)
             customers = rows.owner[rows.by_customer.starts]
             batch.sides[step.name] = Side(customers, _folded(folds, rows, rows.by_customer))
+            if beside:
+                every.forget()
 
         self.sides[step.name] = list(folds)
         return work
