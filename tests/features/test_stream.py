@@ -3,7 +3,6 @@
 import gc
 import itertools
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +96,7 @@ def sliced(monkeypatch: pytest.MonkeyPatch, sizes: Iterator[int]) -> None:
                 start += size
 
     monkeypatch.setattr(Engine, "stream", stream)
-    monkeypatch.setattr(batches, "whole_customers", partial(whole_customers, rows=1))
+    monkeypatch.setattr(batches, "whole_customers", lambda events, rows: whole_customers(events, 1))
 
 
 @pytest.mark.parametrize("threads", [1, 6])
@@ -120,7 +119,7 @@ def test_batches_hold_whole_customers(steps: list[int], sizes: list[int], rows: 
     batch = pa.record_batch({"customer_id": customers, "row": np.arange(len(customers))})
     ends = [0, *np.cumsum(sizes)]
     parts = [batch.slice(start, end - start) for start, end in itertools.pairwise(ends)]
-    found = [part.to_pydict() for part in whole_customers(parts, rows=rows)]
+    found = [part.to_pydict() for part in whole_customers(parts, rows)]
     assert [row for part in found for row in part["row"]] == list(range(len(customers)))
     owners = [set(part["customer_id"]) for part in found]
     assert sum(map(len, owners)) == len(set(customers.tolist()))
@@ -297,7 +296,11 @@ def mutants() -> dict[str, tuple[Any, str, Any]]:
         "where: forgotten": (program, "_where", lambda rows, condition: rows),
         "groups: by customer only": (groups, "code_of", lambda value: 0 * code(value)),
         "places: those of the first customers": (folds, "spread", lambda v, places, size: np.resize(v, size)),
-        "batches: customers divided": (batches, "whole_customers", lambda events: (e for e in events if e.num_rows)),
+        "batches: customers divided": (
+            batches,
+            "whole_customers",
+            lambda events, rows: (e for e in events if e.num_rows),
+        ),
         "or: and": (values, "_or", values._and),
         "chosen: the other": (values, "_chosen", lambda c, then, other, rows: chosen(c, other or then, then, rows)),
     }

@@ -19,7 +19,7 @@ from crmml.features.counting import counting
 from crmml.features.expressions import column, microseconds, number
 from crmml.features.in_order import is_in_order, looking_back, sorted_by_customer_and_time
 from crmml.features.plan import AT, Text
-from crmml.features.stream.batches import ROWS, Answer, answer
+from crmml.features.stream.batches import Answer, answer, rows_within
 from crmml.features.stream.left import answers_all, events_of, left_of, program_of
 from crmml.features.stream.program import Program
 
@@ -110,10 +110,11 @@ class Kept:
 
     def _pass(self, text: Text, program: Program, rows: exp.Select) -> Answer | None:
         """What one pass finds of the events that `rows` of `coded` give."""
-        events = self._engine.stream(events_of(text, program).from_coded(rows), rows=ROWS)
         # The engine's own threads read at the same time.
-        threads = (self._engine.threads or os.cpu_count() or 1) // 2
-        return answer(program, events, threads=max(threads, 1))
+        threads = max(1, (self._engine.threads or os.cpu_count() or 1) // 2)
+        size = rows_within(self._engine.memory_limit, threads)
+        events = self._engine.stream(events_of(text, program).from_coded(rows), rows=size)
+        return answer(program, events, rows=size, threads=threads)
 
     def _rest(self, found: Answer, query: exp.Select) -> pa.Table:
         self._engine.register(self._found, found.table)

@@ -16,6 +16,9 @@ from crmml.features.stream.program import CUSTOMER, Program, changes_of
 # So many events, or some more, are worked on at once. With fewer, what Python does for each batch weighs more; with
 # many more, columns do not fit into the caches of a processor, and memory grows.
 ROWS = 150_000
+# What working on one event takes, of bytes, and the part of the memory limit that all batches at hand may take.
+BYTES_PER_ROW = 700
+PART_OF_MEMORY = 0.1
 # A little less than the largest block that glibc takes as a measure (bytes).
 BLOCK = 31 << 20
 
@@ -38,12 +41,21 @@ class Answer:
     in_order: bool
 
 
-def answer(program: Program, events: Generator[pa.RecordBatch], *, threads: int) -> Answer | None:
+def rows_within(memory: int, threads: int) -> int:
+    """How many events a batch may have, where so many threads work on one each.
+
+    >>> rows_within(16 * 10**9, threads=4), rows_within(10**9, threads=1), rows_within(250 * 10**6, threads=1)
+    (150000, 142857, 35714)
+    """
+    return max(1, min(ROWS, int(memory * PART_OF_MEMORY / BYTES_PER_ROW / threads)))
+
+
+def answer(program: Program, events: Generator[pa.RecordBatch], *, rows: int, threads: int) -> Answer | None:
     """What a program finds of all events: the sides that it knows in every batch; None where there are no events."""
     _keep_memory()
     batches, in_order = [], True
     with closing(events):
-        for customers, sides, ordered in _worked(program, whole_customers(events), threads):
+        for customers, sides, ordered in _worked(program, whole_customers(events, rows), threads):
             batches.append((customers, {name: _columns(side) for name, side in sides.items()}))
             in_order &= ordered
     if not batches:
@@ -88,7 +100,7 @@ def qualified(side: str, name: str) -> str:
     return f"{side}.{name}"
 
 
-def whole_customers(events: Iterable[pa.RecordBatch], *, rows: int = ROWS) -> Iterator[pa.RecordBatch]:
+def whole_customers(events: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
     """The same rows in the same order, in batches of about `rows` or more that no customer is divided by."""
     waiting: list[pa.RecordBatch] = []
     there, enough = 0, rows
