@@ -186,6 +186,19 @@ def test_a_quantile_between_two_values_lies_where_it_is_said_to() -> None:
     assert arrow(fold(batch, batch.by_customer)).to_pylist() == [pytest.approx(6.8, rel=1e-15)]
 
 
+@pytest.mark.parametrize(("size", "known"), [(2**61, True), (2**62, False), (2**63 - 1, False)])
+def test_a_sum_of_too_many_digits_is_left_to_the_engine(size: int, known: bool) -> None:
+    """Of 38 digits a sum has fewer than 127 bits; near that the engine adds up, or says that it cannot."""
+    data = pa.table({"customer_id": [1] * 2, "v": [size, -size]}).to_batches()[0]
+    batch = Rows(np.zeros(2, np.int64), lambda _, name: values_of(data.column(name)))
+    fold = fold_of(parse_one("SUM(CAST(v AS INT128) * CAST(v AS INT128))", read="duckdb"), Expressions())
+    if known:
+        assert arrow(fold(batch, batch.by_customer)).to_pylist() == [2 * size**2]
+    else:
+        with pytest.raises(Unknown, match="38 digits"):
+            fold(batch, batch.by_customer)
+
+
 def test_no_rows_give_no_runs() -> None:
     none = rows().take(np.zeros(0, np.int64))
     for text in ("COUNT(*)", "SUM(a)", "MIN(x)", "MAX(word)", "MEDIAN(CAST(small AS DOUBLE))"):

@@ -4,8 +4,8 @@ import numpy as np
 
 from crmml.features.stream.rows import Array, Runs, Unknown, Values, Words, changes, vector
 
-# Keys of fewer bits are sorted by radix.
-SHORT = 2**16
+# So many groups have numbers of 16 bits, which are sorted by radix.
+RADIX = 2**16
 
 
 def grouped(owner: Array, keys: list[Values]) -> tuple[Array, Runs]:
@@ -43,4 +43,4 @@ def order_of(owner: Array, codes: list[Array]) -> Array:
         if groups * reach >= np.iinfo(np.int64).max:
             return np.lexsort((*reversed(codes), owner))
         group, groups = group * reach + (code - least), groups * reach
-    return np.argsort(group.astype(np.uint16) if groups <= SHORT else group, kind="stable")
+    return np.argsort(group.astype(np.uint16) if groups <= RADIX else group, kind="stable")

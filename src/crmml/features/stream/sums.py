@@ -14,6 +14,8 @@ from crmml.features.stream.values import largest
 SHORT, LONG = (23, 2), (21, 3)
 MOST_ROWS = {SHORT: 2**15, LONG: 2**19}
 HALF = 32
+# Fewer than 38 digits have.
+MOST_BITS = 124
 # The digits of a decimal of 64 bits.
 DIGITS = 18
 
@@ -111,13 +113,20 @@ def _part(data: Array, place: int, bits: int, number: int) -> Array:
 
 
 def _carried(sums: Iterable[tuple[Array, int]]) -> tuple[Array, Array]:
-    """The sum of each `value * 2^shift`, in the two halves of 128 bits."""
+    """The sum of each `value * 2^shift`, in the two halves of 128 bits.
+
+    Unknown where that is near the 38 digits that a sum may have: what is too much, the engine says.
+    """
     high, low = np.zeros((), np.int64), np.zeros((), np.uint64)
     for value, shift in sums:
+        if largest(Vector(value)) >= 1 << (MOST_BITS - shift):
+            raise Unknown("a sum of more than 38 digits")
         if shift >= 64:
             high = high + (value << (shift - 64))
             continue
         summed = low + (value.view(np.uint64) << np.uint64(shift))
         high = high + (value >> min(64 - shift, 63)) + (summed < low)
         low = summed
+    if largest(Vector(high)) >= 1 << (MOST_BITS - 64):
+        raise Unknown("a sum of more than 38 digits")
     return high, low

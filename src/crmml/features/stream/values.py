@@ -79,10 +79,6 @@ class Expressions:
             self._known[node] = lambda rows: rows.remember(number, lambda: make(rows))
         return self._known[node]
 
-    def truth(self, nodes: list[exp.Expr]) -> Value:
-        """The function that says which rows meet all conditions."""
-        return self.of(exp.and_(*nodes, copy=True) if len(nodes) > 1 else nodes[0])
-
     def _binary(self, compute: Callable[..., Values], left: exp.Expr, right: exp.Expr, **how: int) -> Value:
         one, other = self.of(left), self.of(right)
         return lambda rows: compute(vector(one(rows)), vector(other(rows)), **how)
@@ -319,18 +315,17 @@ def _as_whole(value: Vector) -> Vector:
 def _as_decimal(value: Vector, scale: int) -> Vector:
     """With 38 digits, `scale` of them behind the point."""
     if value.data.dtype.kind == "f":
-        shifted = np.abs(np.where(_none(value), 0.0, value.data)) * 10.0**scale
-        if not np.all(shifted < SAFE):
+        shifted = _rounded(Vector(np.where(_none(value), 0.0, value.data) * 10.0**scale)).data
+        if not np.all(np.abs(shifted) < SAFE):
             raise Unknown("doubles of more than 64 bits as decimals")
-        whole = np.floor(shifted)
-        away = whole + (shifted - whole >= 0.5)
-        return Vector(np.copysign(away, value.data).astype(np.int64), value.missing, scale, wide=True)
+        return Vector(shifted.astype(np.int64), value.missing, scale, wide=True)
     if value.scale != scale or value.data.dtype.kind != "i":
         raise Unknown("a cast that changes the places behind the point")
     return Vector(value.data, value.missing, scale, wide=True)
 
 
 def as_double(value: Vector) -> Vector:
+    """Numbers as doubles: of a decimal, its digits over a power of ten."""
     if value.data.dtype.kind == "f":
         return value
     if value.data.dtype.kind != "i":
