@@ -71,6 +71,19 @@ def test_with_a_population_and_labels(monkeypatch: pytest.MonkeyPatch, target: A
         assert differing(table.arrow(), alone(monkeypatch, table), last_bit="quantile_") == []
 
 
+def test_a_population_is_answered_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a job scores: those who did something lately. Nobody may be one of them."""
+    everybody = Table(log_of(ROWS), EACH_BUT_VECTORS, CUTOFF).arrow().num_rows
+    for within, some in (("1w", True), ("45s", None), ("1s", False)):
+        population = cm.Population(event_type="purchase", active_within=within)
+        table = Table(log_of(ROWS), EACH_BUT_VECTORS, CUTOFF, population)
+        found, tables = created(monkeypatch, table)
+        assert tables == 0
+        assert differing(found, alone(monkeypatch, table), last_bit="quantile_") == []
+        assert found.num_rows < everybody
+        assert some is None or bool(found.num_rows) is some
+
+
 @pytest.mark.parametrize("name", FEATURES)
 def test_every_kind_of_definition_is_answered_but_vectors(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """A new one that is not would be slower than it could be, and nobody would see it."""

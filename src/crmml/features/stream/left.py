@@ -4,11 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from sqlglot import exp
 
+from crmml.data.sql import is_there
 from crmml.data.steps import Step
 from crmml.features.plan import BY_CUSTOMER, CODED, HISTORY, Text
 from crmml.features.stream.batches import qualified
 from crmml.features.stream.folds import DOUBLE, TEXT
-from crmml.features.stream.program import CUSTOMER, Program
+from crmml.features.stream.program import CUSTOMER, THERE, Program
 
 STREAMED = "streamed"
 # What a column of the stream is already; numbers come as narrow as they are.
@@ -38,17 +39,21 @@ def left_of(text: Text, source: str, known: Mapping[str, Mapping[str, str]]) -> 
     """The text of the table, where the sides `known` stand in the table `source`, with columns of these types."""
     query = text.query.copy()
     query.set("joins", [join for join in query.args.get("joins") or [] if join.this.name not in known])
-    if query.args["from_"].this.name == BY_CUSTOMER and BY_CUSTOMER in known:
+    base = query.args["from_"].this.name
+    if base == BY_CUSTOMER and base in known:  # has everybody
         query = query.from_(STREAMED, copy=False)
+    elif THERE in known.get(base, {}):
+        there = exp.column(qualified(base, THERE), table=STREAMED, quoted=True)
+        query = query.from_(STREAMED, copy=False).where(is_there(there), copy=False)
     else:
         query = query.join(STREAMED, using=[CUSTOMER], join_type="left", copy=False)
     for found in list(query.find_all(exp.Column)):
         if found.table in known:
             key = found.name == CUSTOMER
             name = found.name if key else qualified(found.table, found.name)
-            there = exp.column(name, table=STREAMED, quoted=not key)
+            column = exp.column(name, table=STREAMED, quoted=not key)
             selected = found.parent is query and not key
-            found.replace(exp.alias_(there, found.this.copy()) if selected else there)
+            found.replace(exp.alias_(column, found.this.copy()) if selected else column)
     columns = (_typed(qualified(side, of), kind) for side, types in known.items() for of, kind in types.items())
     streamed = exp.select(CUSTOMER, *columns).from_(source)
     return Text(_reached([*text.steps, Step(STREAMED, streamed, kept=False)], query), query)

@@ -25,6 +25,8 @@ from crmml.features.stream.sums import Total
 from crmml.features.stream.values import Expressions, Value
 
 CUSTOMER = "customer_id"
+# The column of a step that only says which customers there are.
+THERE = "there"
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ class Program:
 
     def _known(self, step: Step) -> Work:
         query = step.query
-        if any(query.args.get(part) for part in ("distinct", "order", "having", "limit", "qualify", "with_")):
+        if any(query.args.get(part) for part in ("order", "having", "limit", "qualify", "with_")):
             raise Unknown(step.name)
         source = query.args["from_"].this
         if not isinstance(source, exp.Table) or source.name not in self._rows:
@@ -133,19 +135,18 @@ class Program:
         beside = [self._joined(join) for join in query.args.get("joins") or []]
         where = query.args.get("where")
         condition = self._expressions.of(where.this) if where else None
-        group = query.args.get("group")
-        if group is None and not beside:
+        group, distinct = query.args.get("group"), query.args.get("distinct")
+        grouped_by: list[exp.Expr] = group.expressions if group else query.expressions if distinct else []
+        if not grouped_by and not beside:
             return self._selected(step, source.name, condition)
-        if group is None:
+        if not grouped_by or grouped_by[0].name != CUSTOMER or (group and distinct):
             raise Unknown(step.name)
-        first, *keys = group.expressions
-        if first.name != CUSTOMER:
-            raise Unknown(step.name)
-        if not keys:
-            return self._side(step, source.name, beside, condition)
-        if beside:
-            raise Unknown(step.name)
-        return self._groups(step, source.name, keys, condition)
+        if len(grouped_by) > 1:
+            if beside or distinct:
+                raise Unknown(step.name)
+            return self._groups(step, source.name, grouped_by[1:], condition)
+        counted = [exp.alias_(exp.Count(this=exp.Star()), THERE)]
+        return self._side(step, source.name, beside, condition, counted if distinct else _values(query))
 
     def _joined(self, join: exp.Join) -> str:
         """The side that is joined, to each row that of its customer."""
@@ -165,9 +166,11 @@ class Program:
         self._rows.add(step.name)
         return work
 
-    def _side(self, step: Step, source: str, beside: list[str], condition: Value | None) -> Work:
+    def _side(
+        self, step: Step, source: str, beside: list[str], condition: Value | None, values: list[exp.Expr]
+    ) -> Work:
         """One row for each customer that has rows."""
-        folds = {each.alias_or_name: fold_of(each.unalias(), self._expressions) for each in _values(step.query)}
+        folds = {each.alias_or_name: fold_of(each.unalias(), self._expressions) for each in values}
 
         def work(batch: Batch) -> None:
             every = _with(batch.rows(source), beside, batch) if beside else batch.rows(source)
