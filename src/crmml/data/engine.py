@@ -156,13 +156,12 @@ class Engine:
         except duckdb.Error as error:
             raise self._explained(error) from error
 
-    def stream(self, query: exp.Expr | str, *, rows: int) -> Iterator[pa.RecordBatch]:
-        """Run `query` and give its rows in order, batch by batch. No other query runs until it is read or closed."""
-        text = query if isinstance(query, str) else query.sql(DIALECT)
+    def stream(self, query: exp.Expr, *, rows: int) -> Iterator[pa.RecordBatch]:
+        """The same batches; no other query runs until they are read or closed."""
         try:
             with self._lock:
-                yield from self._connection.sql(text).to_arrow_reader(rows)
-        except (duckdb.Error, pa.ArrowException, OSError) as error:
+                yield from self.batches(query, rows=rows)
+        except (pa.ArrowException, OSError) as error:  # what is wrong after the first batch comes through Arrow
             raise self._explained(error) from error
 
     def row(self, query: exp.Expr) -> Mapping[str, Any]:
@@ -206,7 +205,8 @@ def relation_of(table: pa.Table) -> Any:
 
 
 def _translated(error: Exception) -> CrmmlError:
-    if isinstance(error, duckdb.OutOfMemoryException):
+    # By its text, which Arrow passes on, and the class it does not.
+    if str(error).startswith("Out of Memory Error"):
         return DataError(
             f"the engine ran out of memory: {_first_line(error)}. Give it more with memory_limit='8GB', "
             "or build fewer cutoffs at once."
