@@ -29,7 +29,10 @@ from tests.features.test_golden_sql import FEATURES
 from tests.features.test_plan import EACH, EVERY, LOG, POPULATION, ROWS, TARGETS, TWELVE
 
 CUTOFF = TWELVE[1:2]
-EACH_BUT_VECTORS = cm.FeatureSet([each for each in EACH if not each.columns[0].startswith("mean_vector")])
+EACH_BUT_VECTORS, EVERY_BUT_VECTORS = (
+    cm.FeatureSet([each for each in features if not each.columns[0].startswith("mean_vector")])
+    for features in (EACH, EVERY)
+)
 # What one pass does not answer.
 LEFT = {"MeanVector"}
 
@@ -216,6 +219,22 @@ def test_an_error_while_events_are_read_says_what_to_do() -> None:
     assert len(cm.build_features(log, [cm.Count()], CUTOFF[0])) > 70  # and the log can still be used
 
 
+def test_memory_that_runs_out_while_events_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then Arrow passes on what the engine says, as an error of its own."""
+
+    def batches(engine: Engine, query: Any, *, rows: int) -> Iterator[pa.RecordBatch]:
+        yield pa.record_batch({"customer_id": [1], "age_us": [1]})
+        raise OSError("Out of Memory Error: failed to allocate 1.0 MiB\n\nPossible solutions: ...")
+
+    monkeypatch.setattr(Engine, "batches", batches)
+    with pytest.raises(cm.DataError) as caught:
+        cm.build_features(log_of(ROWS), [cm.Count()], CUTOFF[0])
+    assert str(caught.value) == (
+        "the engine ran out of memory: Out of Memory Error: failed to allocate 1.0 MiB. "
+        "Give it more with memory_limit='8GB', or build fewer cutoffs at once."
+    )
+
+
 def test_no_batch_waits_for_python_to_look_for_cycles() -> None:
     """Rows know each other: with 10 million events, what is not forgotten took 600 MB."""
     table = Table(log_of(ROWS), EACH_BUT_VECTORS, CUTOFF)
@@ -322,8 +341,7 @@ def mutants() -> dict[str, tuple[Any, str, Any]]:
 @pytest.mark.parametrize("name", mutants())
 def test_a_mutant_is_found(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     where, line, mutant = mutants()[name]
-    features = cm.FeatureSet([each for each in EVERY if not each.columns[0].startswith("mean_vector")])
-    table = Table(log_of(ROWS), features, CUTOFF)
+    table = Table(log_of(ROWS), EVERY_BUT_VECTORS, CUTOFF)
     whole = alone(monkeypatch, table)
     sliced(monkeypatch, iter(lambda: 50, 0))
     monkeypatch.setattr(where, line, mutant)

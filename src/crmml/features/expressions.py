@@ -82,6 +82,12 @@ def oldest_first(function: exp.Expr, keys: list[exp.Expr]) -> exp.Window:
     return exp.Window(this=function, partition_by=keys, order=order)
 
 
+def newest_first(function: exp.Expr, keys: list[exp.Expr]) -> exp.Window:
+    """`function` over the events of each of `keys` from the cutoff back, as far as to those of the same moment."""
+    order = exp.Order(expressions=[exp.Ordered(this=column(AGE))])
+    return exp.Window(this=function, partition_by=keys, order=order)
+
+
 def times(left: exp.Expr, right: exp.Expr) -> exp.Expr:
     """`left * right`."""
     return exp.Mul(this=left, expression=right)

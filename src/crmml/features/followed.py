@@ -6,7 +6,7 @@ from sqlglot import exp
 
 from crmml.data.sql import is_there
 from crmml.data.steps import Step
-from crmml.features.expressions import AGE, case, column, group, within
+from crmml.features.expressions import AGE, case, column, group, newest_first, within
 from crmml.features.filters import Filter
 from crmml.features.needs import HISTORY, Aggregates
 from crmml.features.plan import Plan
@@ -32,12 +32,8 @@ class Followed:
     def steps(self) -> Iterable[Step]:
         goal = self._plan.flags(self._goal)
         # From the cutoff back to the event: the oldest goal that is not older, events of the same moment included.
-        back = exp.Order(expressions=[exp.Ordered(this=column(AGE))])
-        following = exp.Window(
-            this=exp.Max(this=case(goal, column(AGE))),
-            partition_by=[*self._plan.keys, *(value.copy() for value in self._on)],
-            order=back,
-        )
+        among = [*self._plan.keys, *(value.copy() for value in self._on)]
+        following = newest_first(exp.Max(this=case(goal, column(AGE))), among)
         conditions = (flag for filter_, _ in self._asked for flag in self._plan.flags(filter_))
         compared = dict.fromkeys(name for flag in conditions for name in flag.find_all(exp.Column))
         rows = exp.select(*self._plan.keys, column(AGE), *compared, exp.alias_(following, "next_us"))

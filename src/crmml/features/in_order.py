@@ -41,7 +41,7 @@ def looking_back(query: exp.Select) -> exp.Select:
             step.set("materialized", False)
             in_order.add(step.alias)
             for window in list(step.this.find_all(exp.Window)):
-                if _looks_back(window):
+                if looks_back(window):
                     window.replace(_row_before(window.this))
     return query
 
@@ -60,5 +60,6 @@ def _row_by_row(query: exp.Select) -> bool:
     return not changes and isinstance(query.args["from_"].this, exp.Table)
 
 
-def _looks_back(window: exp.Window) -> bool:
+def looks_back(window: exp.Window) -> bool:
+    """Whether a window is `LAG` over the events of a customer in order of time."""
     return isinstance(window.this, exp.Lag) and window == oldest_first(window.this.copy(), [column("customer_id")])

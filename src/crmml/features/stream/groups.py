@@ -33,10 +33,10 @@ def order_of(owner: Array, codes: list[Array]) -> Array:
         return np.zeros(0, np.int64)
     group, groups = owner, int(owner[-1]) + 1
     for code in codes:
-        found = changes(group, code)
+        found = Runs(changes(group, code), len(group))
         if not np.any((group[1:] == group[:-1]) & (code[1:] > code[:-1])):
             # Such as times: rows of the same group and code follow each other already.
-            group, groups = np.repeat(np.arange(len(found)), np.diff(found, append=len(group))), len(found)
+            group, groups = found.number, len(found)
             continue
         least = int(code.min())
         reach = int(code.max()) - least + 1

@@ -108,20 +108,19 @@ class Program:
         What was found is there by side and column; a side with values that are not known is left out.
         """
         ids = batch.column(CUSTOMER)
-        starts = changes_of(ids)
-        owner = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(ids)))
+        customers = Runs(changes_of(ids), len(ids))
         columns = {name: batch.column(name) for name in self.reads}
-        done = Batch(len(starts), Rows(owner, lambda _, name: values_of(columns[name])))
+        done = Batch(len(customers), Rows(customers.number, lambda _, name: values_of(columns[name])))
         for work in self._work:
             with suppress(Unknown):
                 work(done)
         found = {
-            name: {column: put(values, side.customers, len(starts)) for column, values in side.columns.items()}
+            name: {column: put(values, side.customers, len(customers)) for column, values in side.columns.items()}
             for name, side in done.sides.items()
         }
         in_order = _in_order(done.rows(HISTORY))
         done.forget()
-        return ids.take(pa.array(starts)), found, in_order
+        return ids.take(pa.array(customers.starts)), found, in_order
 
     # What a step does -------------------------------------------------------------------------------------
 

@@ -44,10 +44,6 @@ class Vector:
         missing = None if self.missing is None else self.missing[rows]
         return Vector(self.data[rows] if self.data.ndim else self.data, missing, self.scale, self.wide)
 
-    def there(self, rows: int) -> Array:
-        """Where a value is there, (rows,)."""
-        return np.ones(rows, bool) if self.missing is None else ~self.missing
-
     def whole(self, rows: int) -> Array:
         """The data of every row, (rows,)."""
         return self.data if self.data.ndim else np.broadcast_to(self.data, rows)

@@ -3,19 +3,20 @@
 import numpy as np
 from sqlglot import exp
 
-from crmml.features.expressions import AGE, case, column, oldest_first
+from crmml.features.expressions import AGE, case, column, newest_first
+from crmml.features.in_order import looks_back
 from crmml.features.stream.groups import grouped
-from crmml.features.stream.rows import Array, Values, Vector, changes
+from crmml.features.stream.rows import Array, Runs, Values, Vector, changes
 
 CUSTOMER = column("customer_id")
 
 
 def offset_of(node: exp.Window) -> int | None:
     """How many events back `LAG(...) OVER (PARTITION BY customer_id ORDER BY age_us DESC)` looks."""
-    looked = node.this
-    if not isinstance(looked, exp.Lag) or node != oldest_first(looked.copy(), [CUSTOMER]):
+    if not looks_back(node):
         return None
-    return int(looked.args["offset"].this) if looked.args.get("offset") else 1
+    offset = node.this.args.get("offset")
+    return int(offset.this) if offset else 1
 
 
 def followed(node: exp.Window) -> tuple[exp.Expr, list[exp.Expr]] | None:
@@ -27,9 +28,8 @@ def followed(node: exp.Window) -> tuple[exp.Expr, list[exp.Expr]] | None:
     customer, *keys = node.args.get("partition_by") or [None]
     if condition is None or customer != CUSTOMER:
         return None
-    back = exp.Order(expressions=[exp.Ordered(this=column(AGE))])
     asked = exp.Max(this=case([condition.this], column(AGE)))
-    same = exp.Window(this=asked, partition_by=[CUSTOMER.copy(), *(key.copy() for key in keys)], order=back)
+    same = newest_first(asked, [CUSTOMER.copy(), *(key.copy() for key in keys)])
     return (condition.this, keys) if node == same else None
 
 
@@ -62,7 +62,7 @@ def _following(goal: Vector, age: Vector, owner: Array) -> Vector:
     place = np.minimum.accumulate(places[::-1])[::-1]
     # Goals of the same moment count wherever they stand among its events.
     moments = changes(owner, age.data)
-    found = place[np.repeat(moments, np.diff(moments, append=n))]
+    found = place[np.repeat(moments, Runs(moments, n).lengths)]
     missing = found == n
     found = np.where(missing, 0, found)
     if n:
