@@ -63,7 +63,7 @@ def test_scalars(session: Any) -> None:
         *("9007199254740993 // 1", "3999999999999999 // 4000000000000000", "-7 // 2", "7 // 2", "-7 % 3"),
         *("CAST(3 AS DOUBLE) / 7", "7 / 2", "0.1 + 0.2", "sqrt(2)", "ln(10)", "power(0.5, 1.5)", "abs(-3)"),
         *("CAST(1e15 AS INT128) * CAST(1e15 AS INT128)", "CAST(-5 AS INT128)"),
-        *("NULLIF(CAST('NaN' AS DOUBLE), CAST('NaN' AS DOUBLE))", "NULLIF(CAST(1 AS DOUBLE), CAST('NaN' AS DOUBLE))"),
+        *(f"CASE WHEN NOT ISNAN({x}) THEN {x} END" for x in ("CAST('NaN' AS DOUBLE)", "CAST(1 AS DOUBLE)")),
         *("COALESCE(NULL, 2)", "GREATEST(1, 3)", "CASE WHEN 1 > 2 THEN 1 END"),
         *("regexp_matches('aXb', 'X')", "regexp_matches('aXb', '^X')", "regexp_matches('a.b\\c', 'b\\\\c$')"),
         *("CAST(12345678901234567890 AS TEXT)", "CAST(TRUE AS TEXT)", "CAST(7 AS TEXT)"),

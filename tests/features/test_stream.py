@@ -18,10 +18,10 @@ from crmml.data.engine import Engine
 from crmml.features import kept
 from crmml.features.kept import Share
 from crmml.features.plan import Text
-from crmml.features.stream import batches, program
 from crmml.features.stream.batches import whole_customers
 from crmml.features.stream.left import answers_all, events_of, left_of, program_of
-from crmml.features.stream.rows import Rows, Vector, values_of
+from crmml.features.stream.parts import Parts
+from crmml.features.stream.rows import Rows, Unknown, values_of
 from crmml.features.table import Table
 from tests.features.same_bits import differing
 from tests.features.strategies import arrow_table, log_of
@@ -32,6 +32,11 @@ CUTOFF = TWELVE[1:2]
 EACH_BUT_VECTORS, EVERY_BUT_VECTORS = (
     cm.FeatureSet([each for each in features if not each.columns[0].startswith("mean_vector")])
     for features in (EACH, EVERY)
+)
+# Clocks of other places are the engine's: events are read by it then.
+EACH_IN_UTC, EVERY_IN_UTC = (
+    cm.FeatureSet([each for each in features if not any("europe" in name for name in each.columns)])
+    for features in (EACH_BUT_VECTORS, EVERY_BUT_VECTORS)
 )
 # What one pass does not answer.
 LEFT = {"MeanVector"}
@@ -99,31 +104,75 @@ def test_every_kind_of_definition_is_answered_but_vectors(monkeypatch: pytest.Mo
     assert created(monkeypatch, table)[1] == (name in LEFT)
 
 
-def sliced(monkeypatch: pytest.MonkeyPatch, sizes: Iterator[int]) -> None:
-    """Let events come in batches of these sizes."""
+# How the events come: as the engine sorts them, as Arrow reads them, or from the files of a prepared log.
+WAYS = ("engine", "Arrow", "prepared")
+
+
+def by_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the engine read the events, as it does a CSV file."""
+
+    def unknown(*_: object) -> None:
+        raise Unknown("a log that Arrow does not read")
+
+    monkeypatch.setattr(kept, "Reading", unknown)
+
+
+def log_in(monkeypatch: pytest.MonkeyPatch, way: str, folder: Path) -> cm.InteractionLog:
+    """A log whose events come in one of the ways."""
+    if way == "engine":
+        by_the_engine(monkeypatch)
+    return log_of(ROWS).prepare(folder, buckets=3) if way == "prepared" else log_of(ROWS)
+
+
+def asked_of_the_engine(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The queries whose events the engine is to read, as they come."""
+    asked: list[Any] = []
     original = Engine.stream
 
     def stream(engine: Engine, query: Any, *, rows: int) -> Iterator[pa.RecordBatch]:
-        for batch in original(engine, query, rows=rows):
-            start = 0
-            while start < batch.num_rows:
-                size = next(sizes)
-                yield batch.slice(start, size)
-                start += size
+        asked.append(query)
+        return original(engine, query, rows=rows)
 
     monkeypatch.setattr(Engine, "stream", stream)
-    monkeypatch.setattr(batches, "whole_customers", lambda events, rows: whole_customers(events, 1))
+    return asked
+
+
+def sliced(monkeypatch: pytest.MonkeyPatch, sizes: Iterator[int]) -> None:
+    """Let events come in batches of these sizes, and as many parts as may be."""
+
+    def slices_of(original: Any) -> Any:
+        def cut(*asked: Any, **how: Any) -> Iterator[pa.RecordBatch]:
+            for batch in original(*asked, **how):
+                start = 0
+                while start < batch.num_rows:
+                    size = next(sizes)
+                    yield batch.slice(start, size)
+                    start += size
+
+        return cut
+
+    monkeypatch.setattr(Engine, "stream", slices_of(Engine.stream))
+    for line in ("batches_of", "batches_of_files"):
+        monkeypatch.setattr(kept, line, slices_of(getattr(kept, line)))
+    monkeypatch.setattr(kept, "whole_customers", lambda events, rows: whole_customers(events, 1))
+    monkeypatch.setattr(kept, "Parts", lambda names, rows, size: Parts(names, rows, 20))
 
 
 @pytest.mark.parametrize("threads", [1, 6])
 @pytest.mark.parametrize("size", [1, 7, 100])
-def test_any_batches_and_threads_give_the_same_bits(monkeypatch: pytest.MonkeyPatch, size: int, threads: int) -> None:
-    log = log_of(ROWS)
+@pytest.mark.parametrize("way", WAYS)
+def test_any_batches_and_threads_give_the_same_bits(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, way: str, size: int, threads: int
+) -> None:
+    log = log_in(monkeypatch, way, tmp_path)
     monkeypatch.setattr(log.engine, "threads", threads)
-    table = Table(log, EACH_BUT_VECTORS, CUTOFF)
+    table = Table(log, EACH_IN_UTC, CUTOFF)
     whole = table.arrow()
     sliced(monkeypatch, iter(lambda: size, 0))
-    assert differing(table.arrow(), whole) == []
+    asked = asked_of_the_engine(monkeypatch)
+    found, tables = created(monkeypatch, table)
+    assert (tables, len(asked)) == (0, way == "engine")
+    assert differing(found, whole) == []
 
 
 @given(
@@ -182,12 +231,14 @@ def test_values_that_are_not_known_are_left_to_the_engine(monkeypatch: pytest.Mo
 
 
 def test_events_out_of_order_are_left_to_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    by_the_engine(monkeypatch)
     table = Table(log_of(ROWS), EACH_BUT_VECTORS, CUTOFF)
     whole = alone(monkeypatch, table)
-    for order in ("at_us DESC", "customer_id, at_us DESC", "customer_id DESC, at_us"):
+    # Only that the customers' events follow each other, in order of time, matters; not which customer comes first.
+    for order, fine in (("at_us DESC", False), ("customer_id, at_us DESC", False), ("customer_id DESC, at_us", True)):
         monkeypatch.setattr(kept, "sorted_by_customer_and_time", lambda query, order=order: query.order_by(order))
         found, tables = created(monkeypatch, table)
-        assert tables == 1
+        assert tables == (not fine)
         assert differing(found, whole, last_bit="quantile_") == []
 
 
@@ -223,9 +274,10 @@ def test_memory_that_runs_out_while_events_are_read(monkeypatch: pytest.MonkeyPa
     """Then Arrow passes on what the engine says, as an error of its own."""
 
     def batches(engine: Engine, query: Any, *, rows: int) -> Iterator[pa.RecordBatch]:
-        yield pa.record_batch({"customer_id": [1], "age_us": [1]})
+        yield pa.record_batch({"customer_id": [1], "at_us": [1]})
         raise OSError("Out of Memory Error: failed to allocate 1.0 MiB\n\nPossible solutions: ...")
 
+    by_the_engine(monkeypatch)
     monkeypatch.setattr(Engine, "batches", batches)
     with pytest.raises(cm.DataError) as caught:
         cm.build_features(log_of(ROWS), [cm.Count()], CUTOFF[0])
@@ -269,7 +321,7 @@ def test_the_events_that_are_read_have_the_columns_that_are_needed() -> None:
     query = events_of(text, known)
     assert [each.name for each in query.query.expressions] == [
         "customer_id",
-        "age_us",
+        "at_us",
         "event_type_code",
         "exact_amount",
     ]
@@ -298,51 +350,4 @@ def test_several_cutoffs_keep_the_events_once(monkeypatch: pytest.MonkeyPatch) -
 def test_a_range_of_a_log_is_read_from_its_table() -> None:
     assert Share(0, 2).is_range
     assert not Share(0, 1).is_range
-    assert not Share(0, 2, file=program.exp.to_table("part")).is_range
-
-
-# Mutants: each of these lines keeps customers, moments or values apart ------------------------------------------
-
-
-def mutants() -> dict[str, tuple[Any, str, Any]]:
-    from crmml.features.stream import folds, groups, sums, values, windows
-
-    before, following, chosen, code = values.before, windows._following, values._chosen, groups.code_of
-    return {
-        "before: of any customer": (
-            values,
-            "before",
-            lambda v, owner, n: before(v, 0 * owner, n),
-        ),
-        "before: one row too far": (values, "before", lambda v, owner, n: before(v, owner, n + 1)),
-        "next: not of the same item": (windows, "grouped", lambda owner, keys: groups.grouped(owner, [])),
-        "next: of any customer": (
-            windows,
-            "_following",
-            lambda goal, age, owner: following(goal, age, 0 * owner),
-        ),
-        "power: the base forgotten": (values, "_power", lambda base, exponent: exponent),
-        "rounding: down": (values, "_rounded", lambda value: Vector(np.floor(value.data), value.missing)),
-        "case: what is not met counts": (values, "_chosen", lambda c, then, other, rows: then(rows)),
-        "missing: filled": (sums, "_filled", lambda value, missing, rows: np.where(missing, 1, value.whole(rows))),
-        "where: forgotten": (program, "_where", lambda rows, condition: rows),
-        "groups: by customer only": (groups, "code_of", lambda value: 0 * code(value)),
-        "places: those of the first customers": (folds, "spread", lambda v, places, size: np.resize(v, size)),
-        "batches: customers divided": (
-            batches,
-            "whole_customers",
-            lambda events, rows: (e for e in events if e.num_rows),
-        ),
-        "or: and": (values, "_or", values._and),
-        "chosen: the other": (values, "_chosen", lambda c, then, other, rows: chosen(c, other or then, then, rows)),
-    }
-
-
-@pytest.mark.parametrize("name", mutants())
-def test_a_mutant_is_found(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    where, line, mutant = mutants()[name]
-    table = Table(log_of(ROWS), EVERY_BUT_VECTORS, CUTOFF)
-    whole = alone(monkeypatch, table)
-    sliced(monkeypatch, iter(lambda: 50, 0))
-    monkeypatch.setattr(where, line, mutant)
-    assert differing(table.arrow(), whole, last_bit="quantile_") != []
+    assert not Share(0, 2, files=(Path("bucket-0000.parquet"),)).is_range

@@ -10,9 +10,10 @@ import pyarrow as pa
 from sqlglot import exp
 
 from crmml.data.cleaning import CleaningStep, KeepBetween
-from crmml.data.column_types import FLOATS, NUMBERS, ZONED, check_types, is_number, is_text
+from crmml.data.column_types import check_types, is_number, is_text
 from crmml.data.facts import Facts, read_facts, readable, require_usable
-from crmml.data.roles import COLUMN_ROLES, ID_ROLES, TIME_ROLES, Constant, Roles
+from crmml.data.role_values import value_of
+from crmml.data.roles import COLUMN_ROLES, TIME_ROLES, Constant, Roles
 from crmml.data.sources import LOG, Opened, open_source
 from crmml.data.sql import name_of, named
 from crmml.data.steps import EVENTS, Step, chain
@@ -154,6 +155,11 @@ class InteractionLog:
         return self._opened.table, self.engine.files
 
     @property
+    def arrow_source(self) -> pa.Table | tuple[Path, ...] | None:
+        """What Arrow reads the log from, as the engine does: a table in memory, or Parquet files; None for others."""
+        return self._opened.table if self._opened.table is not None else self._opened.parquet or None
+
+    @property
     def bucket_files(self) -> tuple[Path, ...] | None:
         """The files of a prepared log, each with all events of its customers; None where there are no such files.
 
@@ -224,37 +230,7 @@ class InteractionLog:
         return steps
 
     def _value(self, name: str) -> exp.Expr:
-        if name == "event_type" and isinstance(self.roles.event_type, Constant):
-            return exp.Literal.string(self.roles.event_type.value)
-        column: exp.Expr = exp.column(self._column(name), quoted=True)
-        kind = self._opened.columns[self._column(name)]
-        if self._opened.prepared is not None:  # cleaned and cast when it was written
-            casts = self._opened.prepared.casts
-            return exp.cast(column, casts[name]) if name in casts else column
-        if name in TIME_ROLES:
-            return self._time_in_utc(name, column, kind)
-        if kind in FLOATS:
-            # NaN is a missing value; without this it would be the greatest of all numbers.
-            missing = exp.cast(exp.Literal.string("NaN"), "DOUBLE")
-            value = exp.Anonymous(this="NULLIF", expressions=[column, missing])
-            return exp.cast(value, "BIGINT") if name in ID_ROLES else value
-        if name in ID_ROLES and kind in NUMBERS and "HUGE" not in kind and kind != "UBIGINT":
-            # The same ids whatever the width in which a file keeps them.
-            return exp.cast(column, "BIGINT")
-        return exp.cast(column, "TEXT") if kind.startswith("ENUM") else column
-
-    def _time_in_utc(self, name: str, column: exp.Expr, kind: str) -> exp.Expr:
-        zoned = self._opened.text_times.get(name, kind in ZONED)
-        if zoned:
-            moment = column if kind == ZONED[0] else exp.cast(column, "TIMESTAMPTZ")
-            # Through the microseconds: AT TIME ZONE asks the calendar for every single row.
-            microseconds = exp.Anonymous(this="epoch_us", expressions=[moment])
-            return exp.Anonymous(this="make_timestamp", expressions=[microseconds])
-        local = column if kind == "TIMESTAMP" else exp.cast(column, "TIMESTAMP")
-        if self.roles.timezone in (None, "UTC"):
-            return local
-        zone, utc = (exp.Literal.string(text) for text in (str(self.roles.timezone), "UTC"))
-        return exp.AtTimeZone(this=exp.AtTimeZone(this=local, zone=zone), zone=utc)
+        return value_of(name, self._column(name), self.roles, self._opened)
 
     # What a person asks of a log --------------------------------------------------------------------------
 

@@ -156,6 +156,8 @@ _SNOWFLAKE = Rewrites(
         # A quotient is rounded to six places there, and RLIKE matches whole texts only.
         exp.IntDiv: "CAST((X - X % Y) / Y AS BIGINT)",
         exp.RegexpLike: "REGEXP_INSTR(X, Y) > 0",
+        # There, as in DuckDB, NaN equals itself.
+        exp.IsNan: "X = CAST('NaN' AS DOUBLE)",
     },
     to_local="CONVERT_TIMEZONE('UTC', Y, X)",
     to_utc=_CONVERTED,

@@ -15,7 +15,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlglot import exp
 
-from crmml.data.sources import parquet
 from crmml.features.kept import Kept, Share
 from crmml.features.plan import KEYS, Text
 
@@ -46,6 +45,7 @@ def pieces(
     until: pd.Timestamp,
     shares: int | None = None,
     done: Callable[[int, pd.Timestamp], bool] | None = None,
+    together: bool = False,
 ) -> Iterator[Piece]:
     """The table, piece by piece: the same pieces, in the same order, for the same log and memory limit.
 
@@ -56,11 +56,15 @@ def pieces(
         until: no event at or after this moment is read.
         shares: into how many shares the customers of an unprepared log are divided, where that is known already.
         done: whether a piece is there already; it is left out.
+        together: whether shares may be read together where that is cheaper.
     """
     texts = {as_of: text_of(as_of) for as_of in cutoffs}
     coded = texts[cutoffs[0]].until_coded()
     with Kept(log, coded, until, once=len(cutoffs) == 1) as kept:
-        for share in shares_of(log, coded, shares):
+        divided = shares_of(log, coded, shares)
+        if together and len(cutoffs) == 1 and kept.reads_here(texts[cutoffs[0]]):
+            divided = joined(divided, _least_shares(log, coded))
+        for share in divided:
             wanted = [as_of for as_of in cutoffs if not (done and done(share.number, as_of))]
             for as_of in wanted:
                 rows = kept.rows_of(share, texts[as_of])
@@ -71,11 +75,28 @@ def shares_of(log: "InteractionLog", coded: exp.Select, of: int | None = None) -
     """How the customers of `log` are divided: by its buckets, `of` so many, or by what `coded` takes of the memory."""
     files = log.bucket_files
     if files is not None:
-        return [Share(number, len(files), parquet([file])) for number, file in enumerate(files)]
-    if of is None:
-        size = log.facts.rows * len(coded.selects) * BYTES_PER_VALUE
-        of = max(1, -int(-size // (log.engine.memory_limit * SHARE_OF_MEMORY)))
+        return [Share(number, len(files), (file,)) for number, file in enumerate(files)]
+    of = of or _least_shares(log, coded)
     return [Share(number, of) for number in range(of)]
+
+
+def _least_shares(log: "InteractionLog", coded: exp.Select) -> int:
+    """How many shares there have to be, for what is read of one to fit into the memory."""
+    size = log.facts.rows * len(coded.selects) * BYTES_PER_VALUE
+    return max(1, -int(-size // (log.engine.memory_limit * SHARE_OF_MEMORY)))
+
+
+def joined(shares: Sequence[Share], least: int) -> list[Share]:
+    """Shares of files, put together to as few as memory allows.
+
+    >>> from pathlib import Path
+    >>> [len(share.files) for share in joined([Share(n, 5, (Path(str(n)),)) for n in range(5)], least=2)]
+    [2, 2, 1]
+    """
+    size = max(1, len(shares) // least)
+    files = [file for share in shares for file in share.files]
+    groups = [tuple(files[start : start + size]) for start in range(0, len(files), size)]
+    return [Share(number, len(groups), group) for number, group in enumerate(groups)] or list(shares)
 
 
 def sorted_by_keys(tables: list[pa.Table]) -> pa.Table:

@@ -5,7 +5,10 @@ table for that, since it reads the events once for each. So do several cutoffs, 
 """
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -13,15 +16,18 @@ import pyarrow as pa
 from sqlglot import exp
 
 from crmml.data.engine import DIALECT
-from crmml.data.sources import LOG
+from crmml.data.sources import LOG, parquet
 from crmml.data.sql import moment
 from crmml.features.counting import counting
 from crmml.features.expressions import column, microseconds, number
 from crmml.features.in_order import is_in_order, looking_back, sorted_by_customer_and_time
 from crmml.features.plan import AT, Text
-from crmml.features.stream.batches import Answer, answer, rows_within
+from crmml.features.stream.batches import Answer, answer, rows_within, whole_customers
 from crmml.features.stream.left import answers_all, events_of, left_of, program_of
-from crmml.features.stream.program import Program
+from crmml.features.stream.parts import Parts
+from crmml.features.stream.program import Events, Program
+from crmml.features.stream.reading import Reading, batches_of, batches_of_files, rows_of
+from crmml.features.stream.rows import Unknown
 
 if TYPE_CHECKING:
     from crmml.data.log import InteractionLog
@@ -29,16 +35,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Share:
-    """Customers that are read together: those of a file of a prepared log, or a range of all."""
+    """Customers that are read together: those of some files of a prepared log, or a range of all."""
 
     number: int
     of: int
-    file: exp.Expr | None = None
+    files: tuple[Path, ...] = ()
 
     @property
     def is_range(self) -> bool:
         """Whether it is a part of what is read from the log at once."""
-        return self.file is None and self.of > 1
+        return not self.files and self.of > 1
 
 
 class Kept:
@@ -49,11 +55,12 @@ class Kept:
     """
 
     def __init__(self, log: "InteractionLog", coded: exp.Select, until: pd.Timestamp, *, once: bool) -> None:
+        self._log = log
         self._engine = log.engine
         self._coded = coded
         self._until = until
         self._once = once
-        self._file: exp.Expr | None = None
+        self._files: tuple[Path, ...] = ()
         self._table: str | None = None
         # Every table gets the name of the first, so that files of a log share their texts.
         self._name: str | None = None
@@ -78,26 +85,55 @@ class Kept:
 
     def rows_of(self, share: Share, text: Text) -> pa.Table:
         """The rows of the table of a text, for the customers of a share, in any order."""
-        if text not in self._programs:
-            self._programs[text] = program_of(text)
-        program = self._programs[text]
+        program = self._program(text)
         rows = self._from_log(share, text, program) if program and self._once and not share.is_range else None
         return rows if rows is not None else self._from_table(share, text, program)
+
+    def _program(self, text: Text) -> Program | None:
+        if text not in self._programs:
+            self._programs[text] = program_of(text)
+        return self._programs[text]
 
     def _from_log(self, share: Share, text: Text, program: Program) -> pa.Table | None:
         """By one pass over the log itself; None where that does not answer everything."""
         if answers_all(text, program):
-            found = self._pass(text, program, self._read(share))
+            found = self._read_here(share, text, program) or self._pass(text, program, self._read(share))
             left = left_of(text, self._found, found.types) if found else None
             if found and left and found.in_order and not left.reads_events:
                 return self._rest(found, left.whole())
         self._once = False
         return None
 
+    def reads_here(self, text: Text) -> bool:
+        """Whether one pass over the files of a prepared log, as Arrow reads them, should answer everything."""
+        program = self._program(text)
+        with suppress(Unknown):
+            return program is not None and answers_all(text, program) and bool(Reading(text, program.reads).columns)
+        return False
+
+    def _read_here(self, share: Share, text: Text, program: Program) -> Answer | None:
+        """What one pass finds of the log as Arrow reads it; None where that, or what it reads, is not known."""
+        rows, threads = self._at_once()
+        # What cannot be read, the engine says in its own words.
+        with suppress(Unknown, pa.ArrowException, OSError):
+            reading = Reading(text, program.reads)
+            if share.files:
+                files = (whole_customers(batches_of_files([file], reading.columns, rows), rows) for file in share.files)
+                prepared = (partial(reading.of, batch) for batches in files for batch in batches)
+                return answer(program, prepared, threads=threads)
+            source = self._log.arrow_source
+            if source is None:
+                return None
+            parts = Parts(reading.names, rows_of(source), rows)
+            for batch in batches_of(source, reading.columns, rows):
+                parts.add(reading.of(batch))
+            return answer(program, iter(parts), threads=threads)
+        return None
+
     def _from_table(self, share: Share, text: Text, program: Program | None) -> pa.Table:
         """By one pass over the table that is kept, and the engine for what that does not know."""
         table = self._table
-        if table is None or share.file is not self._file:
+        if table is None or share.files != self._files:
             table = self._keep(share)
         rows = exp.select("*").from_(table)
         if share.is_range:
@@ -110,11 +146,16 @@ class Kept:
 
     def _pass(self, text: Text, program: Program, rows: exp.Select) -> Answer | None:
         """What one pass finds of the events that `rows` of `coded` give."""
+        size, threads = self._at_once()
+        events = self._engine.stream(events_of(text, program).from_coded(rows), rows=size)
+        batches = (partial(Events.of, batch) for batch in whole_customers(events, size))
+        return answer(program, batches, threads=threads)
+
+    def _at_once(self) -> tuple[int, int]:
+        """How many events are worked on at once by a thread, and by how many threads."""
         # The engine's own threads read at the same time.
         threads = max(1, (self._engine.threads or os.cpu_count() or 1) // 2)
-        size = rows_within(self._engine.memory_limit, threads)
-        events = self._engine.stream(events_of(text, program).from_coded(rows), rows=size)
-        return answer(program, events, rows=size, threads=threads)
+        return rows_within(self._engine.memory_limit, threads), threads
 
     def _rest(self, found: Answer, query: exp.Select) -> pa.Table:
         self._engine.register(self._found, found.table)
@@ -126,7 +167,7 @@ class Kept:
 
     def _text_of(self, share: Share, text: Text, rows: exp.Select) -> exp.Select | str:
         """The text of the rows of a share, which reads what is kept for it."""
-        if share.file is None:
+        if not share.files:
             return self._run_on(rows, text)
         key = (text, self._in_order)
         if key not in self._texts:
@@ -147,21 +188,21 @@ class Kept:
         self._drop()
         table: str = self._engine.create_table(self._read(share), self._name)
         self._table = self._name = table
-        self._file = share.file
+        self._files = share.files
         self._in_order = bool(self._engine.row(is_in_order(table))["in_order"])
         return table
 
     def _read(self, share: Share) -> exp.Select:
         """The text of `coded` for the events of a log or of one of its files, in order of customer and time."""
         coded = self._coded.copy()
-        if share.file is not None:
+        if share.files:
             for table in list(coded.find_all(exp.Table)):
                 if table.name == LOG:
-                    table.replace(share.file.copy())
+                    table.replace(parquet(share.files))
         before = exp.LT(this=column(AT), expression=microseconds(moment(self._until.to_pydatetime())))
         query = exp.select("*").from_(coded.subquery("coded")).where(before)
-        # What is prepared stands in this order; only cleaning may have taken it away, and that is looked at.
-        return query if share.file is not None else sorted_by_customer_and_time(query)
+        # A file of a prepared log stands in this order; only cleaning may have taken it away, and that is looked at.
+        return query if len(share.files) == 1 else sorted_by_customer_and_time(query)
 
     def _range(self, table: str, share: Share) -> list[exp.Expr]:
         """The rows of a share: from its first customer's first to the next share's."""

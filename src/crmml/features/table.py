@@ -75,13 +75,22 @@ class Table:
         shares: int | None = None,
         done: Callable[[int, pd.Timestamp], bool] | None = None,
         progress: bool | None = None,
+        together: bool = False,
     ) -> Iterator[Piece]:
-        """The table piece by piece, without those that are `done` already."""
+        """The table piece by piece, without those that are `done` already; in fewer pieces if `together` is cheaper."""
         from tqdm import tqdm
 
         until = self.cutoffs[-1] + (self.target.reach if self.target else pd.Timedelta(0))
         disable = None if progress is None else not progress
-        found = pieces(self.log, lambda as_of: self.text([as_of]), self.cutoffs, until=until, shares=shares, done=done)
+        found = pieces(
+            self.log,
+            lambda as_of: self.text([as_of]),
+            self.cutoffs,
+            until=until,
+            shares=shares,
+            done=done,
+            together=together,
+        )
         with self._explained(), tqdm(desc="features", leave=False, disable=disable) as bar:
             for piece in found:
                 bar.total = piece.of * len(self.cutoffs)
@@ -92,7 +101,7 @@ class Table:
         """All rows, sorted by customer and cutoff."""
         if self.engine is not None:
             return self.shape.of(self._on(self.engine))
-        found = [self.shape.of(piece.table) for piece in self.pieces(progress=progress)]
+        found = [self.shape.of(piece.table) for piece in self.pieces(progress=progress, together=True)]
         return found[0] if len(found) == 1 else sorted_by_keys(found)
 
     def count(self) -> int:

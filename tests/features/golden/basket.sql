@@ -5,7 +5,7 @@ WITH events AS (
     MAKE_TIMESTAMP(EPOCH_US("ts")) AS "timestamp",
     "kind" AS event_type,
     "sku" AS item_id,
-    NULLIF("revenue", CAST('NaN' AS DOUBLE)) AS amount,
+    CASE WHEN NOT ISNAN("revenue") THEN "revenue" END AS amount,
     MAKE_TIMESTAMP(EPOCH_US("seen")) AS recorded_at,
     "plan"
   FROM log

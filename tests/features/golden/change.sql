@@ -4,7 +4,7 @@ WITH events AS (
     "user" AS customer_id,
     MAKE_TIMESTAMP(EPOCH_US("ts")) AS "timestamp",
     "kind" AS event_type,
-    NULLIF("revenue", CAST('NaN' AS DOUBLE)) AS amount,
+    CASE WHEN NOT ISNAN("revenue") THEN "revenue" END AS amount,
     MAKE_TIMESTAMP(EPOCH_US("seen")) AS recorded_at
   FROM log
 ), coded AS (

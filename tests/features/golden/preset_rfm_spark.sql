@@ -4,7 +4,7 @@ WITH events AS (
     `user` AS customer_id,
     CAST(TIMESTAMP_MICROS(UNIX_MICROS(CAST(`ts` AS TIMESTAMP))) AS TIMESTAMP_NTZ) AS `timestamp`,
     `kind` AS event_type,
-    NULLIF(`revenue`, CAST('NaN' AS DOUBLE)) AS amount,
+    CASE WHEN NOT ISNAN(`revenue`) THEN `revenue` END AS amount,
     CAST(TIMESTAMP_MICROS(UNIX_MICROS(CAST(`seen` AS TIMESTAMP))) AS TIMESTAMP_NTZ) AS recorded_at
   FROM log
 ), coded AS (

@@ -5,8 +5,8 @@ WITH events AS (
     MAKE_TIMESTAMP(EPOCH_US("ts")) AS "timestamp",
     "kind" AS event_type,
     "sku" AS item_id,
-    NULLIF("revenue", CAST('NaN' AS DOUBLE)) AS amount,
-    NULLIF("units", CAST('NaN' AS DOUBLE)) AS quantity,
+    CASE WHEN NOT ISNAN("revenue") THEN "revenue" END AS amount,
+    CASE WHEN NOT ISNAN("units") THEN "units" END AS quantity,
     "source" AS channel,
     MAKE_TIMESTAMP(EPOCH_US("seen")) AS recorded_at
   FROM log

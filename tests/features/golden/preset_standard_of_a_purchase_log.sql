@@ -4,7 +4,7 @@ WITH events AS (
     "user" AS customer_id,
     MAKE_TIMESTAMP(EPOCH_US("ts")) AS "timestamp",
     'purchase' AS event_type,
-    NULLIF("revenue", CAST('NaN' AS DOUBLE)) AS amount
+    CASE WHEN NOT ISNAN("revenue") THEN "revenue" END AS amount
   FROM log
 ), coded AS (
   SELECT

@@ -3,7 +3,7 @@ WITH events AS (
   SELECT
     "user" AS customer_id,
     MAKE_TIMESTAMP(EPOCH_US("ts")) AS "timestamp",
-    NULLIF("revenue", CAST('NaN' AS DOUBLE)) AS amount,
+    CASE WHEN NOT ISNAN("revenue") THEN "revenue" END AS amount,
     MAKE_TIMESTAMP(EPOCH_US("seen")) AS recorded_at
   FROM log
 ), coded AS (

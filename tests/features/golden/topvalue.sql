@@ -4,7 +4,7 @@ WITH events AS (
     "user" AS customer_id,
     MAKE_TIMESTAMP(EPOCH_US("ts")) AS "timestamp",
     "kind" AS event_type,
-    NULLIF("units", CAST('NaN' AS DOUBLE)) AS quantity,
+    CASE WHEN NOT ISNAN("units") THEN "units" END AS quantity,
     "source" AS channel,
     MAKE_TIMESTAMP(EPOCH_US("seen")) AS recorded_at
   FROM log

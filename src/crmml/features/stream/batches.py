@@ -1,7 +1,7 @@
-"""Events in order of customers, from the engine in batches of whole customers, and what a program finds of them."""
+"""Events in order of customers, in batches of whole customers, and what a program finds of them."""
 
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from crmml.features.stream.folds import Found, arrow, one_type, type_of
-from crmml.features.stream.program import CUSTOMER, Program, changes_of
+from crmml.features.stream.program import CUSTOMER, Events, Program, changes_of
 
 # So many events, or some more, are worked on at once. With fewer, what Python does for each batch weighs more; with
 # many more, columns do not fit into the caches of a processor, and memory grows.
@@ -23,6 +23,7 @@ PART_OF_MEMORY = 0.1
 BLOCK = 31 << 20
 
 
+Batch = Callable[[], Events]
 Worked = tuple[pa.Array, dict[str, dict[str, Found]], bool]
 
 
@@ -50,25 +51,31 @@ def rows_within(memory: int, threads: int) -> int:
     return max(1, min(ROWS, int(memory * PART_OF_MEMORY / BYTES_PER_ROW / threads)))
 
 
-def answer(program: Program, events: Generator[pa.RecordBatch], *, rows: int, threads: int) -> Answer | None:
-    """What a program finds of all events: the sides that it knows in every batch; None where there are no events."""
+def answer(program: Program, batches: Generator[Batch], *, threads: int) -> Answer | None:
+    """What a program finds of all events: the sides that it knows in every batch; None where there are no events.
+
+    Args:
+        program: what is asked.
+        batches: what gives events of whole customers, batch by batch; asked for in a thread of its own.
+        threads: how many batches are worked on at once.
+    """
     _keep_memory()
-    batches, in_order = [], True
-    with closing(events):
-        for customers, sides, ordered in _worked(program, whole_customers(events, rows), threads):
-            batches.append((customers, {name: _columns(side) for name, side in sides.items()}))
+    found, in_order = [], True
+    with closing(batches):
+        for customers, sides, ordered in _worked(program, batches, threads):
+            found.append((customers, {name: _columns(side) for name, side in sides.items()}))
             in_order &= ordered
-    if not batches:
+    if not found:
         return None
-    every = pa.chunked_array([customers for customers, _ in batches])
-    known = [name for name in program.sides if all(name in sides for _, sides in batches)]
-    types = {name: {of: kind for of, (kind, _) in batches[0][1][name].items()} for name in known}
-    found = {
-        qualified(name, of): one_type([sides[name][of][1] for _, sides in batches])
+    every = pa.chunked_array([customers for customers, _ in found])
+    known = [name for name in program.sides if all(name in sides for _, sides in found)]
+    types = {name: {of: kind for of, (kind, _) in found[0][1][name].items()} for name in known}
+    columns = {
+        qualified(name, of): one_type([sides[name][of][1] for _, sides in found])
         for name in known
         for of in types[name]
     }
-    return Answer(pa.table({CUSTOMER: every, **found}), types, in_order and _rising(every))
+    return Answer(pa.table({CUSTOMER: every, **columns}), types, in_order and _once_each(every))
 
 
 def _columns(side: Mapping[str, Found]) -> dict[str, tuple[str, pa.Array]]:
@@ -76,11 +83,10 @@ def _columns(side: Mapping[str, Found]) -> dict[str, tuple[str, pa.Array]]:
     return {name: (type_of(found), arrow(found)) for name, found in side.items()}
 
 
-def _rising(customers: pa.ChunkedArray) -> bool:
-    """Whether each customer is greater than the one before: then none comes twice."""
-    ids = customers.combine_chunks()
+def _once_each(customers: pa.ChunkedArray) -> bool:
+    """Whether no customer comes twice."""
     try:
-        return bool(pc.all(pc.greater(ids[1:], ids[:-1]), min_count=0).as_py())
+        return bool(pc.count_distinct(customers).as_py() == len(customers))
     except pa.ArrowNotImplementedError:  # ids that Arrow cannot compare
         return False
 
@@ -124,16 +130,24 @@ def _one(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
     return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
 
 
-def _worked(program: Program, batches: Iterable[pa.RecordBatch], threads: int) -> Iterator[Worked]:
-    """What is found of each batch, in order; as many batches at once as there are threads."""
-    if threads == 1:
-        yield from map(program.run, batches)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        running: deque[Future[Worked]] = deque()
-        for batch in batches:
-            running.append(pool.submit(program.run, batch))
-            if len(running) > threads:
+def _worked(program: Program, batches: Iterable[Batch], threads: int) -> Iterator[Worked]:
+    """What is found of each batch that has events, in order; as many batches at once as there are threads."""
+
+    def work(batch: Batch) -> Worked | None:
+        events = batch()
+        return program.run(events) if len(events) else None
+
+    def worked() -> Iterator[Worked | None]:
+        if threads == 1:
+            yield from map(work, batches)
+            return
+        with ThreadPoolExecutor(threads) as pool:
+            running: deque[Future[Worked | None]] = deque()
+            for batch in batches:
+                running.append(pool.submit(work, batch))
+                if len(running) > threads:
+                    yield running.popleft().result()
+            while running:
                 yield running.popleft().result()
-        while running:
-            yield running.popleft().result()
+
+    return (found for found in worked() if found is not None)

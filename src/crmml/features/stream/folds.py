@@ -8,9 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlglot import exp
 
+from crmml.features.stream.casts import DIGITS, as_double, largest
 from crmml.features.stream.rows import Array, Rows, Runs, Unknown, Values, Vector, Words, vector
-from crmml.features.stream.sums import DIGITS, Total, missing_elsewhere, spread, total, validity
-from crmml.features.stream.values import Expressions, as_double, largest
+from crmml.features.stream.sums import Total, missing_elsewhere, spread, total, validity
+from crmml.features.stream.values import Expressions
 
 Found = Vector | Words | Total
 Fold = Callable[[Rows, Runs], Found]

@@ -6,10 +6,11 @@ from sqlglot import exp
 
 from crmml.data.sql import is_there
 from crmml.data.steps import Step
-from crmml.features.plan import BY_CUSTOMER, CODED, HISTORY, Text
+from crmml.features.plan import BY_CUSTOMER, CODED, Text
 from crmml.features.stream.batches import qualified
 from crmml.features.stream.folds import DOUBLE, TEXT
 from crmml.features.stream.program import CUSTOMER, THERE, Program
+from crmml.features.stream.rows import Unknown
 
 STREAMED = "streamed"
 # What a column of the stream is already; numbers come as narrow as they are.
@@ -18,8 +19,11 @@ AS_THEY_ARE = (DOUBLE, TEXT)
 
 def program_of(text: Text) -> Program | None:
     """What a stream can answer of a text, or None where that is nothing."""
-    names = [step.name for step in text.steps]
-    program = Program(text.steps[names.index(HISTORY) + 1 :])
+    at = text.coded + 1
+    try:
+        program = Program(text.steps[at], text.steps[at + 1 :])
+    except Unknown:
+        return None
     return program if set(_read(text.query)) & set(program.sides) else None
 
 
@@ -31,8 +35,10 @@ def answers_all(text: Text, program: Program) -> bool:
 
 def events_of(text: Text, program: Program) -> Text:
     """The text of the events that the stream reads, instead of the table."""
-    read = exp.select(CUSTOMER, *(exp.column(name, quoted=True) for name in program.reads)).from_(HISTORY)
-    return Text(_reached(text.steps, read), read)
+    read = exp.select(CUSTOMER, *(exp.column(name, quoted=True) for name in program.reads)).from_(CODED)
+    seen = text.steps[text.coded + 1].query.args.get("where")
+    query = read.where(seen.this.copy()) if seen else read
+    return Text(_reached(text.steps, query), query)
 
 
 def left_of(text: Text, source: str, known: Mapping[str, Mapping[str, str]]) -> Text:

@@ -6,7 +6,7 @@ it lies in the processor's caches, and a customer's aggregate is that of rows si
 (`Unknown`) stays in the text.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -17,7 +17,8 @@ from sqlglot import exp
 
 from crmml.data.steps import Step
 from crmml.features.expressions import AGE
-from crmml.features.plan import HISTORY
+from crmml.features.plan import CODED, HISTORY
+from crmml.features.stream.casts import comparable
 from crmml.features.stream.folds import Fold, Found, fold_of, put
 from crmml.features.stream.groups import grouped
 from crmml.features.stream.rows import Array, Rows, Runs, Unknown, Values, Vector, changes, values_of, vector
@@ -27,6 +28,27 @@ from crmml.features.stream.values import Expressions, Value
 CUSTOMER = "customer_id"
 # The column of a step that only says which customers there are.
 THERE = "there"
+
+
+@dataclass(frozen=True)
+class Events:
+    """Events of whole customers, in order of customer and time: rows of `coded`.
+
+    Attributes:
+        ids: the customer of each event.
+        column: the values of a column, by name.
+    """
+
+    ids: pa.Array
+    column: Callable[[str], Values]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @classmethod
+    def of(cls, batch: pa.RecordBatch) -> "Events":
+        """The rows that an engine gave."""
+        return cls(batch.column(CUSTOMER), lambda name: comparable(values_of(batch.column(name))))
 
 
 @dataclass(frozen=True)
@@ -40,9 +62,9 @@ class Side:
 class Batch:
     """The steps of a batch that have been worked out: rows, and sides with one row per customer."""
 
-    def __init__(self, customers: int, history: Rows) -> None:
+    def __init__(self, customers: int, coded: Rows) -> None:
         self.customers = customers
-        self._rows = {HISTORY: history}
+        self._rows = {CODED: coded}
         self.sides: dict[str, Side] = {}
 
     def rows(self, step: str) -> Rows:
@@ -82,19 +104,28 @@ class Program:
     """The steps of a text that are known here.
 
     Args:
-        steps: the steps after `history`, in order.
+        history: the step of that name.
+        steps: the steps after it, in order.
 
     Attributes:
         sides: the names of the sides that are worked out, each with its columns.
-        reads: the columns of `history` that are read.
+        reads: the columns of `coded` that are read.
+
+    Raises:
+        Unknown: the step `history` is not known.
     """
 
-    def __init__(self, steps: Sequence[Step]) -> None:
+    def __init__(self, history: Step, steps: Sequence[Step]) -> None:
         self._expressions = Expressions()
-        self._work: list[Work] = []
-        self._rows = {HISTORY}
+        self._rows = {CODED}
+        if history.query.args.get("joins"):
+            raise Unknown(history.name)
+        # Which events the cutoff may see is asked before they come here.
+        self._work: list[Work] = [self._selected(history, CODED, None)]
+        self._history = {each.alias_or_name: each for each in history.query.expressions}
         self.sides: dict[str, list[str]] = {}
-        self.reads: dict[str, None] = {AGE: None}
+        self.reads: dict[str, None] = {}
+        self._read([AGE])
         for step in steps:
             try:
                 self._work.append(self._known(step))
@@ -102,15 +133,14 @@ class Program:
                 continue
             self._note(step.query)
 
-    def run(self, batch: pa.RecordBatch) -> tuple[pa.Array, dict[str, dict[str, Found]], bool]:
+    def run(self, events: Events) -> tuple[pa.Array, dict[str, dict[str, Found]], bool]:
         """The customers of a batch of whole customers, what was found of each, and whether times were in order.
 
         What was found is there by side and column; a side with values that are not known is left out.
         """
-        ids = batch.column(CUSTOMER)
+        ids = events.ids
         customers = Runs(changes_of(ids), len(ids))
-        columns = {name: batch.column(name) for name in self.reads}
-        done = Batch(len(customers), Rows(customers.number, lambda _, name: values_of(columns[name])))
+        done = Batch(len(customers), Rows(customers.number, lambda _, name: events.column(name)))
         for work in self._work:
             with suppress(Unknown):
                 work(done)
@@ -159,7 +189,7 @@ class Program:
         columns = {each.alias_or_name: self._expressions.of(each.unalias()) for each in _values(step.query)}
 
         def work(batch: Batch) -> None:
-            rows = _where(batch.rows(source), condition)
+            rows = where(batch.rows(source), condition)
             batch.add(step.name, Rows(rows.owner, lambda _, name: columns[name](rows)))
 
         self._rows.add(step.name)
@@ -173,7 +203,7 @@ class Program:
 
         def work(batch: Batch) -> None:
             every = _with(batch.rows(source), beside, batch) if beside else batch.rows(source)
-            rows = _where(every, condition)
+            rows = where(every, condition)
             customers = rows.owner[rows.by_customer.starts]
             batch.sides[step.name] = Side(customers, _folded(folds, rows, rows.by_customer))
             if beside:
@@ -194,7 +224,7 @@ class Program:
         folds = {each.alias_or_name: fold_of(each.unalias(), self._expressions) for each in selected}
 
         def work(batch: Batch) -> None:
-            rows = _where(batch.rows(source), condition)
+            rows = where(batch.rows(source), condition)
             order, runs = grouped(rows.owner, [value(rows) for value in of_key.values()])
             rows = rows.take(order)
             found: dict[str, Found] = _folded(folds, rows, runs)
@@ -211,8 +241,12 @@ class Program:
     def _note(self, query: exp.Select) -> None:
         """Remember which columns of the history a known step reads."""
         if query.args["from_"].this.name == HISTORY:
-            names = (each.name for each in query.find_all(exp.Column) if each.table in ("", HISTORY))
-            self.reads |= dict.fromkeys(name for name in names if name != CUSTOMER)
+            self._read(each.name for each in query.find_all(exp.Column) if each.table in ("", HISTORY))
+
+    def _read(self, names: Iterable[str]) -> None:
+        """Remember the columns of `coded` that make columns of the history."""
+        read = (each.name for name in names for each in self._history[name].find_all(exp.Column))
+        self.reads |= dict.fromkeys(name for name in read if name != CUSTOMER)
 
 
 def _in_order(rows: Rows) -> bool:
@@ -234,7 +268,7 @@ def _values(query: exp.Select) -> list[exp.Expr]:
     return [each for each in query.expressions if each.alias_or_name != CUSTOMER]
 
 
-def _where(rows: Rows, condition: Value | None) -> Rows:
+def where(rows: Rows, condition: Value | None) -> Rows:
     """The rows that meet a condition; those of the same condition are the same."""
     if condition is None:
         return rows

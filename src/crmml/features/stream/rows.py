@@ -91,7 +91,27 @@ class Words:
         return self.texts.take(pa.array(self.codes, mask=self.missing))
 
 
-Values = Vector | Product | Words
+@dataclass(frozen=True)
+class Moments:
+    """Times of rows.
+
+    Attributes:
+        us: microseconds since 1970, in UTC, as whole numbers.
+    """
+
+    us: Vector
+
+    @property
+    def missing(self) -> Array | None:
+        """As of a `Vector`."""
+        return self.us.missing
+
+    def take(self, rows: Array) -> "Moments":
+        """The values of some rows."""
+        return Moments(self.us.take(rows))
+
+
+Values = Vector | Product | Words | Moments
 
 
 class Rows:
@@ -179,6 +199,13 @@ def vector(value: Values) -> Vector:
     return value
 
 
+def moments(value: Values) -> Moments:
+    """A value that is a time."""
+    if not isinstance(value, Moments):
+        raise Unknown(f"{type(value).__name__} as a time")
+    return value
+
+
 def changes(*values: Array) -> Array:
     """The rows where one of several columns has another value than in the row before; the first row is one."""
     rows = len(values[0])
@@ -192,10 +219,12 @@ def values_of(column: pa.Array) -> Values:
     """A column that the engine gave, as values."""
     kind = column.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        encoded = column.dictionary_encode()
-        codes = pc.fill_null(encoded.indices, 0).to_numpy(zero_copy_only=False)
-        return Words(codes, encoded.dictionary, _missing(column))
+        column = column.dictionary_encode()
+        kind = column.type
     missing = _missing(column)
+    if pa.types.is_dictionary(kind) and not column.dictionary.null_count:
+        codes = pc.fill_null(column.indices, 0).to_numpy(zero_copy_only=False)
+        return Words(codes, column.dictionary, missing)
     if pa.types.is_decimal128(kind) and kind.precision <= 18:
         # Of the two halves of a number the lower says everything, where it has 64 bits.
         halves = np.frombuffer(column.buffers()[1], np.int64)[2 * column.offset :][: 2 * len(column)]
@@ -203,15 +232,26 @@ def values_of(column: pa.Array) -> Values:
     if pa.types.is_boolean(kind):
         return Vector(pc.fill_null(column, False).to_numpy(zero_copy_only=False), missing)
     if pa.types.is_signed_integer(kind):
-        numbers = pc.fill_null(column, 0) if missing is not None else column
-        return Vector(numbers.to_numpy(zero_copy_only=False).astype(np.int64, copy=False), missing)
+        return Vector(_whole(column, missing).astype(np.int64, copy=False), missing)
     if pa.types.is_float64(kind):
-        doubles = pc.fill_null(column, 0.0).to_numpy(zero_copy_only=False)
-        # Where engines have rules of their own: NaN is the greatest, and of two zeros one comes first.
-        if np.isnan(doubles).any() or np.signbit(doubles[doubles == 0]).any():
-            raise Unknown("doubles that are not compared as numbers are")
-        return Vector(doubles, missing)
+        return Vector(pc.fill_null(column, 0.0).to_numpy(zero_copy_only=False), missing)
+    if pa.types.is_timestamp(kind) and kind.unit in _US:
+        count, unit = _whole(column.view(pa.int64()), missing), _US[kind.unit]
+        return Moments(Vector(count if unit == 1 else count * unit, missing))
+    if pa.types.is_date32(kind):
+        return Moments(Vector(_whole(column.view(pa.int32()), missing).astype(np.int64) * _DAY, missing))
     raise Unknown(f"a column of {kind}")
+
+
+# The microseconds of units of time, and of a day.
+_US = {"s": 1_000_000, "ms": 1_000, "us": 1}
+_DAY = 86_400_000_000
+
+
+def _whole(column: pa.Array, missing: Array | None) -> Array:
+    """Numbers, 0 where one is missing."""
+    found: Array = (pc.fill_null(column, 0) if missing is not None else column).to_numpy(zero_copy_only=False)
+    return found
 
 
 def _missing(column: pa.Array) -> Array | None:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from crmml.features.stream.casts import DIGITS, WIDE_DIGITS, largest
 from crmml.features.stream.rows import Array, Product, Rows, Runs, Unknown, Values, Vector
-from crmml.features.stream.values import largest
 
 # A product is that of parts of its factors: two parts of 23 bits where the factors have 46, else three of 21, of which
 # the last has the sign. The sum of the products of parts stays within 64 bits for so many rows.
@@ -16,8 +16,6 @@ MOST_ROWS = {SHORT: 2**15, LONG: 2**19}
 HALF = 32
 # Fewer than 38 digits have.
 MOST_BITS = 124
-# The digits of a decimal of 64 bits.
-DIGITS = 18
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class Total:
         halves = np.empty((len(self.low), 2), np.uint64)
         halves[:, 0], halves[:, 1] = self.low, self.high.view(np.uint64)
         buffers = [validity(self.missing), pa.py_buffer(halves)]
-        return pa.Array.from_buffers(pa.decimal128(38, self.scale), len(self.low), buffers)
+        return pa.Array.from_buffers(pa.decimal128(WIDE_DIGITS, self.scale), len(self.low), buffers)
 
 
 def spread(values: Array, places: Array, size: int) -> Array:

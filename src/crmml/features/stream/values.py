@@ -6,23 +6,35 @@ division of whole numbers towards zero, exact decimals. Everything else is `Unkn
 
 import itertools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from sqlglot import exp
 
 from crmml.features.expressions import AGE, column
-from crmml.features.stream.rows import Array, Product, Rows, Unknown, Values, Vector, Words, vector
+from crmml.features.stream.casts import (
+    SAFE,
+    WIDE_DIGITS,
+    as_decimal,
+    as_double,
+    as_whole,
+    is_nan,
+    largest,
+    logarithm,
+    number_of,
+    rounded,
+    without_nan,
+)
+from crmml.features.stream.rows import Array, Moments, Product, Rows, Unknown, Values, Vector, Words, moments, vector
 from crmml.features.stream.windows import before, followed, following, offset_of
 
 Value = Callable[[Rows], Values]
-# Larger whole numbers have no double of their own each.
-EXACT_DOUBLES = 2**53
-# Results below this need no look at each of them.
-SAFE = 2**62
-
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 (UTC, as every time inside)
+_TIMES = {exp.DataType.Type.TIMESTAMP, exp.DataType.Type.TIMESTAMPNTZ, exp.DataType.Type.TIMESTAMPTZ}
 _WHOLE = {exp.DataType.Type.INT, exp.DataType.Type.BIGINT, exp.DataType.Type.SMALLINT}
 _COMPARED: dict[type[exp.Expr], Callable[[Array, Array], Array]] = {
     exp.LT: np.less,
@@ -49,11 +61,15 @@ class Expressions:
             exp.Sub: lambda node: self._binary(_added, node.this, node.expression, sign=-1),
             exp.Mul: lambda node: self._binary(_multiplied, node.this, node.expression),
             exp.IntDiv: lambda node: self._binary(_divided, node.this, node.expression),
+            exp.Mod: lambda node: self._binary(_remainder, node.this, node.expression),
+            exp.Anonymous: self._function,
+            exp.IsNan: self._is_nan,
             exp.Not: self._not,
             exp.And: lambda node: self._binary(_and, node.this, node.expression),
             exp.Or: lambda node: self._binary(_or, node.this, node.expression),
             exp.In: self._in,
             exp.Is: self._is_missing,
+            exp.Coalesce: self._coalesce,
             exp.Case: self._case,
             exp.Cast: self._cast,
             exp.Ln: self._logarithm,
@@ -115,9 +131,19 @@ class Expressions:
 
         return missing
 
+    def _coalesce(self, node: exp.Coalesce) -> Value:
+        if len(node.expressions) != 1:
+            raise Unknown(node.sql())
+        first, other = self.of(node.this), self.of(node.expressions[0])
+        return lambda rows: _first_there(first(rows), other(rows))
+
+    def _is_nan(self, node: exp.IsNan) -> Value:
+        inner = self.of(node.this)
+        return lambda rows: is_nan(vector(inner(rows)))
+
     def _case(self, node: exp.Case) -> Value:
         if node.this:
-            raise Unknown(node.sql())
+            return self._number_of(node)
         default = node.args.get("default")
         otherwise = None if default is None else self.of(default)
         first, *more = node.args["ifs"]
@@ -125,22 +151,52 @@ class Expressions:
             otherwise = partial(_chosen, self.of(each.this), self.of(each.args["true"]), otherwise)
         return partial(_chosen, self.of(first.this), self.of(first.args["true"]), otherwise)
 
+    def _number_of(self, node: exp.Case) -> Value:
+        """`CASE text WHEN 'a' THEN 1 WHEN ... END`."""
+        texts, numbers = ([each.args[part] for each in node.args["ifs"]] for part in ("this", "true"))
+        if node.args.get("default") or not all(text.is_string for text in texts) or not all(n.is_int for n in numbers):
+            raise Unknown(node.sql())
+        inner = self.of(node.this)
+        number: dict[str, int] = {}
+        for text, its in zip(texts, numbers, strict=True):
+            number.setdefault(text.this, int(its.this))
+        return lambda rows: number_of(inner(rows), number)
+
+    def _function(self, node: exp.Anonymous) -> Value:
+        """The functions that a log is read with; a time is the microseconds since 1970."""
+        name, inner = node.name.casefold(), self.of(node.expressions[0])
+        if name == "epoch_us":
+            return lambda rows: moments(inner(rows)).us
+        if name == "make_timestamp":
+            return lambda rows: Moments(vector(inner(rows)))
+        raise Unknown(node.sql())
+
     def _cast(self, node: exp.Cast) -> Value:
+        if node.to.this in _TIMES:
+            return self._time(node)
         kind, inner = node.to.this, self.of(node.this)
         digits = [int(parameter.this.this) for parameter in node.to.expressions]
         if kind in _WHOLE:
-            return lambda rows: _as_whole(vector(inner(rows)))
+            return lambda rows: as_whole(vector(inner(rows)))
         if kind == exp.DataType.Type.INT128:
-            return lambda rows: _as_decimal(vector(inner(rows)), 0)
-        if kind == exp.DataType.Type.DECIMAL and digits[:1] == [38]:
-            return lambda rows: _as_decimal(vector(inner(rows)), digits[1])
+            return lambda rows: as_decimal(vector(inner(rows)), WIDE_DIGITS, 0)
+        if kind == exp.DataType.Type.DECIMAL and len(digits) == 2:
+            return lambda rows: as_decimal(vector(inner(rows)), *digits)
         if kind == exp.DataType.Type.DOUBLE:
             return lambda rows: as_double(vector(inner(rows)))
         raise Unknown(node.sql())
 
+    def _time(self, node: exp.Cast) -> Value:
+        if not node.this.is_string:
+            inner = self.of(node.this)
+            return lambda rows: moments(inner(rows))
+        since = datetime.fromisoformat(node.this.this) - _EPOCH
+        constant = Moments(Vector(np.array(since // timedelta(microseconds=1))))
+        return lambda _: constant
+
     def _logarithm(self, node: exp.Ln) -> Value:
         inner = self.of(node.this)
-        return lambda rows: _logarithm(vector(inner(rows)))
+        return lambda rows: logarithm(vector(inner(rows)))
 
     def _window(self, node: exp.Window) -> Value:
         offset, goal = offset_of(node), followed(node)
@@ -160,12 +216,15 @@ class Expressions:
         if node.args.get("decimals"):
             raise Unknown(node.sql())
         inner = self.of(node.this)
-        return lambda rows: _rounded(vector(inner(rows)))
+        return lambda rows: rounded(vector(inner(rows)))
 
 
 def _literal(node: exp.Literal) -> Value:
+    if node.is_string:
+        texts = pa.array([node.this])
+        return lambda rows: Words(np.zeros(len(rows), np.int32), texts)
     whole, _, part = node.this.partition(".")
-    if node.is_string or not (whole + part).isdigit():
+    if not (whole + part).isdigit():
         raise Unknown(node.sql())
     constant = Vector(np.array(int(whole + part)), scale=len(part))
     return lambda _: constant
@@ -215,6 +274,18 @@ def _or(left: Vector, right: Vector) -> Vector:
     return Vector(true, None if missing is None else missing & ~true)
 
 
+def _first_there(value: Values, other: Values) -> Values:
+    """`COALESCE(value, other)`."""
+    if isinstance(value, Moments):
+        return Moments(vector(_first_there(value.us, moments(other).us)))
+    value, other = vector(value), vector(other)
+    if value.missing is None:
+        return value
+    one, two, scale = _alike(value, other)
+    missing = None if other.missing is None else value.missing & other.missing
+    return Vector(np.where(value.missing, two, one), missing, scale, value.wide or other.wide)
+
+
 def _none(value: Vector) -> Array:
     return np.zeros((), bool) if value.missing is None else value.missing
 
@@ -241,13 +312,6 @@ def _multiplied(left: Vector, right: Vector) -> Vector | Product:
     return Vector(left.data * right.data, missing, left.scale + right.scale, left.wide or right.wide)
 
 
-def largest(value: Vector) -> int:
-    """The greatest size of whole numbers."""
-    if not value.data.size:
-        return 0
-    return max(abs(int(value.data.max())), abs(int(value.data.min())))
-
-
 def _divided(left: Vector, right: Vector) -> Vector:
     by = int(right.data) if right.data.ndim == 0 else 0
     if by <= 0 or left.scale or right.scale or left.data.dtype.kind != "i":
@@ -256,6 +320,16 @@ def _divided(left: Vector, right: Vector) -> Vector:
     if left.data.size and left.data.min() < 0:  # towards zero, not down
         found = np.where(left.data < 0, -(-left.data // by), found)
     return Vector(found, left.missing)
+
+
+def _remainder(left: Vector, right: Vector) -> Vector:
+    by = int(right.data) if right.data.ndim == 0 else 0
+    if by <= 0 or left.scale or right.scale or left.data.dtype.kind != "i":
+        raise Unknown("a remainder that is not one of whole numbers by a constant")
+    if left.data.size and left.data.min() < 0:  # with the sign of what is divided
+        return Vector(np.fmod(left.data, by), left.missing)
+    # A division is several times faster than a remainder.
+    return Vector(left.data - left.data // by * by, left.missing)
 
 
 def _ratio(left: Vector, right: Vector) -> Vector:
@@ -273,15 +347,6 @@ def _power(base: Vector, exponent: Vector) -> Vector:
     return Vector(powers.reshape(exponent.data.shape), exponent.missing)
 
 
-def _rounded(value: Vector) -> Vector:
-    """Halves are rounded away from zero."""
-    if value.data.dtype.kind != "f":
-        raise Unknown("the rounding of what is no double")
-    size = np.abs(value.data)
-    whole = np.floor(size)
-    return Vector(np.copysign(whole + (size - whole >= 0.5), value.data), value.missing)
-
-
 def _chosen(condition: Value, then: Value, otherwise: Value | None, rows: Rows) -> Values:
     """`CASE WHEN condition THEN then ELSE otherwise END`."""
     met, value = vector(condition(rows)).data, then(rows)
@@ -291,67 +356,11 @@ def _chosen(condition: Value, then: Value, otherwise: Value | None, rows: Rows) 
             return Words(value.codes, value.texts, unmet)
         if isinstance(value, Product):
             return Product(value.left, value.right, unmet)
-        data = value.data & met if value.data.dtype == bool else value.data
+        value = vector(value)
+        data = value.data & met if value.data.dtype == bool else without_nan(value.data, unmet)
         return Vector(data, unmet, value.scale, value.wide)
     value, other = vector(value), vector(otherwise(rows))
     one, two, scale = _alike(value, other)
     none = value.missing is None and other.missing is None
     missing: Array | None = None if none else np.where(met, _none(value), _none(other))
     return Vector(np.where(met, one, two), missing, scale, value.wide or other.wide)
-
-
-def _as_whole(value: Vector) -> Vector:
-    if (
-        value.data.dtype.kind == "f"
-        and np.all(np.abs(value.data) < SAFE)
-        and np.all(np.floor(value.data) == value.data)
-    ):
-        return Vector(value.data.astype(np.int64), value.missing)
-    if value.scale or value.data.dtype.kind != "i":
-        raise Unknown("a cast to whole numbers of what is none")
-    return value
-
-
-def _as_decimal(value: Vector, scale: int) -> Vector:
-    """With 38 digits, `scale` of them behind the point."""
-    if value.data.dtype.kind == "f":
-        shifted = _rounded(Vector(np.where(_none(value), 0.0, value.data) * 10.0**scale)).data
-        if not np.all(np.abs(shifted) < SAFE):
-            raise Unknown("doubles of more than 64 bits as decimals")
-        return Vector(shifted.astype(np.int64), value.missing, scale, wide=True)
-    if value.scale != scale or value.data.dtype.kind != "i":
-        raise Unknown("a cast that changes the places behind the point")
-    return Vector(value.data, value.missing, scale, wide=True)
-
-
-def as_double(value: Vector) -> Vector:
-    """Numbers as doubles: of a decimal, its digits over a power of ten."""
-    if value.data.dtype.kind == "f":
-        return value
-    if value.data.dtype.kind != "i":
-        raise Unknown("truth values as doubles")
-    unit = 10**value.scale
-    found = value.data / float(unit)
-    if value.scale and largest(value) > EXACT_DOUBLES:  # as the engine does: the whole and the rest apart
-        whole = np.where(value.data < 0, -(-value.data // unit), value.data // unit)
-        apart = whole.astype(float) + (value.data - whole * unit) / float(unit)
-        found = np.where(np.abs(value.data) > EXACT_DOUBLES, apart, found)
-    return Vector(found, value.missing)
-
-
-def _logarithm(value: Vector) -> Vector:
-    """Natural logarithms, by the function that the engine calls; missing for what has none, which is an error there."""
-    if value.data.size and value.data.min() >= 0 and value.data.max() < len(_LOGARITHMS):
-        place = value.data.astype(np.int64)
-        if np.array_equal(place, value.data):
-            return Vector(_LOGARITHMS[place], value.missing)
-    found, place = np.unique(value.data, return_inverse=True)
-    return Vector(_logarithms(found.tolist())[place].reshape(value.data.shape), value.missing)
-
-
-def _logarithms(values: Iterable[float]) -> Array:
-    return np.array([math.log(each) if each > 0 else math.nan for each in values])
-
-
-# Of small whole numbers, which most are that a logarithm is taken of.
-_LOGARITHMS = _logarithms(range(1000))

@@ -1,0 +1,67 @@
+"""Mutants of one pass: each of these lines keeps customers, moments or values apart."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from crmml.features import kept
+from crmml.features.stream import folds, groups, parts, program, reading, sums, values, windows
+from crmml.features.stream.rows import Vector
+from crmml.features.table import Table
+from tests.features.same_bits import differing
+from tests.features.test_stream import CUTOFF, EVERY_IN_UTC, alone, created, log_in, sliced
+
+OF_PREPARED = {"batches: customers divided"}
+NOTICED = {f"parts: {what}" for what in ("in order of time only", "in order of customers only", "customers divided")}
+
+
+def mutants() -> dict[str, tuple[Any, str, Any]]:
+    before, following, chosen, code = values.before, windows._following, values._chosen, groups.code_of
+    return {
+        "before: of any customer": (
+            values,
+            "before",
+            lambda v, owner, n: before(v, 0 * owner, n),
+        ),
+        "before: one row too far": (values, "before", lambda v, owner, n: before(v, owner, n + 1)),
+        "next: not of the same item": (windows, "grouped", lambda owner, keys: groups.grouped(owner, [])),
+        "next: of any customer": (
+            windows,
+            "_following",
+            lambda goal, age, owner: following(goal, age, 0 * owner),
+        ),
+        "power: the base forgotten": (values, "_power", lambda base, exponent: exponent),
+        "rounding: down": (values, "rounded", lambda value: Vector(np.floor(value.data), value.missing)),
+        "case: what is not met counts": (values, "_chosen", lambda c, then, other, rows: then(rows)),
+        "missing: filled": (sums, "_filled", lambda value, missing, rows: np.where(missing, 1, value.whole(rows))),
+        "where: forgotten": (program, "where", lambda rows, condition: rows),
+        "groups: by customer only": (groups, "code_of", lambda value: 0 * code(value)),
+        "places: those of the first customers": (folds, "spread", lambda v, places, size: np.resize(v, size)),
+        "batches: customers divided": (
+            kept,
+            "whole_customers",
+            lambda events, rows: (e for e in events if e.num_rows),
+        ),
+        "reading: what comes after the cutoff": (reading.np, "flatnonzero", lambda met: np.arange(len(met))),
+        "parts: in order of time only": (parts, "_order", lambda ids, time: np.argsort(time, kind="stable")),
+        "parts: in order of customers only": (parts, "_order", lambda ids, time: np.argsort(ids, kind="stable")),
+        "parts: customers divided": (parts, "_part_of", lambda ids, of: (np.arange(len(ids)) % of).astype(np.int64)),
+        "parts: numbers cut off": (parts, "_narrowest", lambda d: np.dtype("i1") if d.dtype.kind == "i" else d.dtype),
+        "or: and": (values, "_or", values._and),
+        "chosen: the other": (values, "_chosen", lambda c, then, other, rows: chosen(c, other or then, then, rows)),
+    }
+
+
+@pytest.mark.parametrize("name", mutants())
+def test_a_mutant_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
+    where, line, mutant = mutants()[name]
+    log = log_in(monkeypatch, "prepared" if name in OF_PREPARED else "Arrow", tmp_path)
+    table = Table(log, EVERY_IN_UTC, CUTOFF)
+    whole = alone(monkeypatch, table)
+    sliced(monkeypatch, iter(lambda: 50, 0))
+    monkeypatch.setattr(where, line, mutant)
+    found, tables = created(monkeypatch, table)
+    # That customers are divided, or moments in no order, is noticed as it happens: then events are kept in a table.
+    assert tables > 0 if name in NOTICED else differing(found, whole, last_bit="quantile_") != []
