@@ -48,7 +48,7 @@ def mutants() -> dict[str, tuple[Any, str, Any]]:
         "parts: in order of time only": (parts, "_order", lambda ids, time: np.argsort(time, kind="stable")),
         "parts: in order of customers only": (parts, "_order", lambda ids, time: np.argsort(ids, kind="stable")),
         "parts: customers divided": (parts, "_part_of", lambda ids, of: (np.arange(len(ids)) % of).astype(np.int64)),
-        "parts: numbers cut off": (parts, "_narrowest", lambda d: np.dtype("i1") if d.dtype.kind == "i" else d.dtype),
+        "parts: numbers cut off": (parts, "narrowest", lambda d: np.dtype("i1") if d.dtype.kind == "i" else d.dtype),
         "or: and": (values, "_or", values._and),
         "chosen: the other": (values, "_chosen", lambda c, then, other, rows: chosen(c, other or then, then, rows)),
     }

@@ -17,7 +17,7 @@ from crmml.features import kept
 from crmml.features.plan import AT
 from crmml.features.stream.parts import Parts
 from crmml.features.stream.program import Events
-from crmml.features.stream.rows import Unknown, Vector, Words, vector
+from crmml.features.stream.rows import Unknown, Vector, Words, narrowest, vector
 from crmml.features.table import Table
 from tests.features.same_bits import differing
 from tests.features.test_stream import alone, asked_of_the_engine
@@ -237,9 +237,7 @@ def test_parts_hold_each_event_once_in_order(batches: list[list[tuple[Any, ...]]
     [(0, 127, "i1"), (-128, 0, "i1"), (0, 128, "i2"), (-129, 0, "i2"), (0, 2**31 - 1, "i4"), (-(2**31) - 1, 0, "i8")],
 )
 def test_numbers_are_kept_as_narrow_as_they_are(least: int, greatest: int, kind: str) -> None:
-    from crmml.features.stream.parts import _narrowest
-
-    assert _narrowest(np.array([least, greatest])) == np.dtype(kind)
+    assert narrowest(np.array([least, greatest])) == np.dtype(kind)
 
 
 def test_columns_that_change_their_type_are_not_known() -> None:

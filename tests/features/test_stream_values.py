@@ -13,7 +13,8 @@ from sqlglot import exp, parse_one
 
 from crmml.features.expressions import case, column, number, oldest_first
 from crmml.features.stream.casts import comparable
-from crmml.features.stream.folds import arrow, fold_of, type_of
+from crmml.features.stream.columns import arrow, type_of
+from crmml.features.stream.folds import fold_of
 from crmml.features.stream.rows import Moments, Product, Rows, Unknown, Values, Words, changes, values_of
 from crmml.features.stream.values import Expressions
 

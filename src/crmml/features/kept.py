@@ -22,7 +22,8 @@ from crmml.features.counting import counting
 from crmml.features.expressions import column, microseconds, number
 from crmml.features.in_order import is_in_order, looking_back, sorted_by_customer_and_time
 from crmml.features.plan import AT, Text
-from crmml.features.stream.batches import Answer, answer, rows_within, whole_customers
+from crmml.features.stream.batches import answer, rows_within, whole_customers
+from crmml.features.stream.columns import Answer
 from crmml.features.stream.left import answers_all, events_of, left_of, program_of
 from crmml.features.stream.parts import Parts
 from crmml.features.stream.program import Events, Program

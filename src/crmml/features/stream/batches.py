@@ -1,17 +1,15 @@
 """Events in order of customers, in batches of whole customers, and what a program finds of them."""
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from crmml.features.stream.folds import Found, arrow, one_type, type_of
-from crmml.features.stream.program import CUSTOMER, Events, Program, changes_of
+from crmml.features.stream.columns import Answer, Gathering
+from crmml.features.stream.program import CUSTOMER, Events, Program, Side, changes_of
 
 # So many events, or some more, are worked on at once. With fewer, what Python does for each batch weighs more; with
 # many more, columns do not fit into the caches of a processor, and memory grows.
@@ -24,22 +22,7 @@ BLOCK = 31 << 20
 
 
 Batch = Callable[[], Events]
-Worked = tuple[pa.Array, dict[str, dict[str, Found]], bool]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What was found of each customer.
-
-    Attributes:
-        table: one row per customer, with the columns of all sides as `side.column`.
-        types: the types that the engine gives to them, by side and column.
-        in_order: whether the rows of each customer followed each other, in order of time.
-    """
-
-    table: pa.Table
-    types: Mapping[str, Mapping[str, str]]
-    in_order: bool
+Worked = tuple[pa.Array, dict[str, Side], bool]
 
 
 def rows_within(memory: int, threads: int) -> int:
@@ -60,35 +43,11 @@ def answer(program: Program, batches: Generator[Batch], *, threads: int) -> Answ
         threads: how many batches are worked on at once.
     """
     _keep_memory()
-    found, in_order = [], True
+    gathered = Gathering()
     with closing(batches):
-        for customers, sides, ordered in _worked(program, batches, threads):
-            found.append((customers, {name: _columns(side) for name, side in sides.items()}))
-            in_order &= ordered
-    if not found:
-        return None
-    every = pa.chunked_array([customers for customers, _ in found])
-    known = [name for name in program.sides if all(name in sides for _, sides in found)]
-    types = {name: {of: kind for of, (kind, _) in found[0][1][name].items()} for name in known}
-    columns = {
-        qualified(name, of): one_type([sides[name][of][1] for _, sides in found])
-        for name in known
-        for of in types[name]
-    }
-    return Answer(pa.table({CUSTOMER: every, **columns}), types, in_order and _once_each(every))
-
-
-def _columns(side: Mapping[str, Found]) -> dict[str, tuple[str, pa.Array]]:
-    """Each column with the type that the engine gives to it; columns take a fraction of the memory."""
-    return {name: (type_of(found), arrow(found)) for name, found in side.items()}
-
-
-def _once_each(customers: pa.ChunkedArray) -> bool:
-    """Whether no customer comes twice."""
-    try:
-        return bool(pc.count_distinct(customers).as_py() == len(customers))
-    except pa.ArrowNotImplementedError:  # ids that Arrow cannot compare
-        return False
+        for ids, sides, in_order in _worked(program, batches, threads):
+            gathered.add(ids, sides, in_order=in_order)
+    return gathered.answer()
 
 
 def _keep_memory() -> None:
@@ -99,11 +58,6 @@ def _keep_memory() -> None:
     events. Elsewhere it does nothing.
     """
     np.empty(BLOCK, np.uint8)
-
-
-def qualified(side: str, name: str) -> str:
-    """The name of a side's column where those of all sides stand together."""
-    return f"{side}.{name}"
 
 
 def whole_customers(events: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:

@@ -4,20 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 from sqlglot import exp
 
-from crmml.features.stream.casts import DIGITS, as_double, largest
+from crmml.features.stream.casts import as_double
 from crmml.features.stream.rows import Array, Rows, Runs, Unknown, Values, Vector, Words, vector
-from crmml.features.stream.sums import Total, missing_elsewhere, spread, total, validity
+from crmml.features.stream.sums import Total, missing_elsewhere, spread, total
 from crmml.features.stream.values import Expressions
 
 Found = Vector | Words | Total
 Fold = Callable[[Rows, Runs], Found]
-
-# What the engine calls the types of what is found.
-BIGINT, HUGEINT, DOUBLE, TEXT = "BIGINT", "HUGEINT", "DOUBLE", "VARCHAR"
 
 
 def fold_of(node: exp.Expr, expressions: Expressions) -> Fold:
@@ -153,40 +149,3 @@ def put(found: Found, places: Array, size: int) -> Found:
     if isinstance(found, Words):
         return Words(spread(found.codes, places, size), found.texts, missing)
     return Vector(spread(found.data, places, size), missing, found.scale, found.wide)
-
-
-def arrow(found: Found) -> pa.Array:
-    """What was found, as a column of the narrowest type that holds it."""
-    if isinstance(found, Words | Total):
-        return found.arrow()
-    data = np.ascontiguousarray(found.data)
-    if data.dtype.kind == "f":
-        kind = pa.float64()
-    elif found.scale:
-        kind = pa.decimal64(DIGITS, found.scale)
-    elif largest(found) < 2**31:
-        kind, data = pa.int32(), data.astype(np.int32)
-    else:
-        kind = pa.int64()
-    return pa.Array.from_buffers(kind, len(data), [validity(found.missing), pa.py_buffer(data)])
-
-
-def one_type(columns: list[pa.Array]) -> pa.ChunkedArray:
-    """Columns of what was found of the same in several batches, as one of a type that holds all."""
-    kinds = {column.type for column in columns}
-    if len(kinds) > 1:
-        decimals = [kind for kind in kinds if pa.types.is_decimal128(kind)]
-        columns = [column.cast(decimals[0] if decimals else pa.int64()) for column in columns]
-    return pa.chunked_array(columns)
-
-
-def type_of(found: Found) -> str:
-    """The type that the engine gives to what was found."""
-    if isinstance(found, Words):
-        return TEXT
-    if isinstance(found, Vector) and found.data.dtype.kind == "f":
-        return DOUBLE
-    wide = isinstance(found, Total) or found.wide
-    if found.scale:
-        return f"DECIMAL({38 if wide else DIGITS}, {found.scale})"
-    return HUGEINT if wide else BIGINT

@@ -7,8 +7,7 @@ from sqlglot import exp
 from crmml.data.sql import is_there
 from crmml.data.steps import Step
 from crmml.features.plan import BY_CUSTOMER, CODED, Text
-from crmml.features.stream.batches import qualified
-from crmml.features.stream.folds import DOUBLE, TEXT
+from crmml.features.stream.columns import DOUBLE, TEXT, qualified
 from crmml.features.stream.program import CUSTOMER, THERE, Program
 from crmml.features.stream.rows import Unknown
 

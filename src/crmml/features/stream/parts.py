@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from crmml.features.plan import AT
 from crmml.features.stream.program import Events
-from crmml.features.stream.rows import Array, Unknown, Values, Vector, Words, vector
+from crmml.features.stream.rows import Array, Unknown, Values, Vector, Words, narrowest, vector
 
 # Spreads ids that are near each other: 2^64 over the golden ratio (Knuth, The Art of Computer Programming 3, 6.4).
 SPREAD = np.uint64(0x9E3779B97F4A7C15)
@@ -88,7 +88,7 @@ class _Column:
     def put(self, values: Values, order: Array, at: int) -> None:
         """Put the values of some events, in another order, behind those that are there."""
         numbers = self._numbers(values)
-        narrow = numbers.whole(len(order)).astype(_narrowest(numbers.data), copy=False)
+        narrow = numbers.whole(len(order)).astype(narrowest(numbers.data), copy=False)
         kind = np.result_type(self._data, narrow) if len(self._data) else narrow.dtype
         if kind != self._data.dtype or not len(self._data):
             data = np.empty(self._rows, kind)
@@ -134,13 +134,6 @@ def _part_of(ids: Array, of: int) -> Array:
     spread = (ids.astype(np.int64, copy=False).view(np.uint64) * SPREAD) >> HALF
     part = (spread * np.uint64(of)) >> HALF
     return part.astype(np.uint8 if of <= 2**8 else np.uint16 if of <= 2**DIGIT else np.int64)
-
-
-def _narrowest(data: Array) -> np.dtype[Any]:
-    """The type of the fewest bits that holds whole numbers; that of others."""
-    if data.dtype.kind != "i" or not data.size:
-        return data.dtype
-    return np.result_type(*(np.min_scalar_type(min(int(edge), -1 - int(edge))) for edge in (data.min(), data.max())))
 
 
 def _order(ids: Array, time: Array) -> Array:

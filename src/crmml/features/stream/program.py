@@ -133,10 +133,10 @@ class Program:
                 continue
             self._note(step.query)
 
-    def run(self, events: Events) -> tuple[pa.Array, dict[str, dict[str, Found]], bool]:
-        """The customers of a batch of whole customers, what was found of each, and whether times were in order.
+    def run(self, events: Events) -> tuple[pa.Array, dict[str, Side], bool]:
+        """The customers of a batch of whole customers, what was found of them, and whether times were in order.
 
-        What was found is there by side and column; a side with values that are not known is left out.
+        A side with values that are not known is left out.
         """
         ids = events.ids
         customers = Runs(changes_of(ids), len(ids))
@@ -144,13 +144,9 @@ class Program:
         for work in self._work:
             with suppress(Unknown):
                 work(done)
-        found = {
-            name: {column: put(values, side.customers, len(customers)) for column, values in side.columns.items()}
-            for name, side in done.sides.items()
-        }
         in_order = _in_order(done.rows(HISTORY))
         done.forget()
-        return ids.take(pa.array(customers.starts)), found, in_order
+        return ids.take(pa.array(customers.starts)), done.sides, in_order
 
     # What a step does -------------------------------------------------------------------------------------
 

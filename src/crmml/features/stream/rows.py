@@ -39,6 +39,9 @@ class Vector:
     scale: int = 0
     wide: bool = False
 
+    def __len__(self) -> int:
+        return len(self.data)
+
     def take(self, rows: Array) -> "Vector":
         """The values of some rows."""
         missing = None if self.missing is None else self.missing[rows]
@@ -81,6 +84,9 @@ class Words:
     codes: Array
     texts: pa.Array
     missing: Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.codes)
 
     def take(self, rows: Array) -> "Words":
         """The values of some rows."""
@@ -213,6 +219,13 @@ def changes(*values: Array) -> Array:
     if rows:
         other[1:] = np.logical_or.reduce([each[1:] != each[:-1] for each in values])
     return np.flatnonzero(other)
+
+
+def narrowest(data: Array) -> np.dtype[Any]:
+    """The type of the fewest bits that holds whole numbers; that of others."""
+    if data.dtype.kind != "i" or not data.size:
+        return data.dtype
+    return np.result_type(*(np.min_scalar_type(min(int(edge), -1 - int(edge))) for edge in (data.min(), data.max())))
 
 
 def values_of(column: pa.Array) -> Values:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from crmml.features.stream.casts import DIGITS, WIDE_DIGITS, largest
+from crmml.features.stream.casts import DIGITS, largest
 from crmml.features.stream.rows import Array, Product, Rows, Runs, Unknown, Values, Vector
 
 # A product is that of parts of its factors: two parts of 23 bits where the factors have 46, else three of 21, of which
@@ -36,12 +36,14 @@ class Total:
             self.scale,
         )
 
-    def arrow(self) -> pa.Array:
-        """The sums as decimals of 38 digits."""
-        halves = np.empty((len(self.low), 2), np.uint64)
-        halves[:, 0], halves[:, 1] = self.low, self.high.view(np.uint64)
-        buffers = [validity(self.missing), pa.py_buffer(halves)]
-        return pa.Array.from_buffers(pa.decimal128(WIDE_DIGITS, self.scale), len(self.low), buffers)
+    @classmethod
+    def of(cls, sums: Vector) -> "Total":
+        """Sums of 64 bits."""
+        data = sums.data.astype(np.int64, copy=False)
+        return cls(data >> 63, data.view(np.uint64), sums.missing, sums.scale)
+
+    def __len__(self) -> int:
+        return len(self.low)
 
 
 def spread(values: Array, places: Array, size: int) -> Array:
