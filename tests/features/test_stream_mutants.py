@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from crmml.features import kept
-from crmml.features.stream import folds, groups, parts, program, reading, sums, values, windows
+from crmml.features.stream import folds, groups, parts, program, reading, recent, sums, values, windows
 from crmml.features.stream.rows import Vector
 from crmml.features.table import Table
 from tests.features.same_bits import differing
@@ -19,6 +19,7 @@ NOTICED = {f"parts: {what}" for what in ("in order of time only", "in order of c
 
 def mutants() -> dict[str, tuple[Any, str, Any]]:
     before, following, chosen, code = values.before, windows._following, values._chosen, groups.code_of
+    first = recent._first
     return {
         "before: of any customer": (
             values,
@@ -44,11 +45,13 @@ def mutants() -> dict[str, tuple[Any, str, Any]]:
             "whole_customers",
             lambda events, rows: (e for e in events if e.num_rows),
         ),
-        "reading: what comes after the cutoff": (reading.np, "flatnonzero", lambda met: np.arange(len(met))),
+        "reading: what comes after the cutoff": (reading, "_met", lambda condition, rows: np.arange(rows)),
         "parts: in order of time only": (parts, "_order", lambda ids, time: np.argsort(time, kind="stable")),
         "parts: in order of customers only": (parts, "_order", lambda ids, time: np.argsort(ids, kind="stable")),
         "parts: customers divided": (parts, "_part_of", lambda ids, of: (np.arange(len(ids)) % of).astype(np.int64)),
         "parts: numbers cut off": (parts, "narrowest", lambda d: np.dtype("i1") if d.dtype.kind == "i" else d.dtype),
+        "window: longer": (recent, "_first", lambda age, rows, runs, us: first(age, rows, runs, us + 10**9)),
+        "window: of any age": (recent, "_first", lambda age, rows, runs, us: runs.starts),
         "or: and": (values, "_or", values._and),
         "chosen: the other": (values, "_chosen", lambda c, then, other, rows: chosen(c, other or then, then, rows)),
     }

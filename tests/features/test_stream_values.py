@@ -12,6 +12,7 @@ import pytest
 from sqlglot import exp, parse_one
 
 from crmml.features.expressions import case, column, number, oldest_first
+from crmml.features.stream import recent
 from crmml.features.stream.casts import comparable
 from crmml.features.stream.columns import arrow, type_of
 from crmml.features.stream.folds import fold_of
@@ -27,6 +28,21 @@ DIGITS = [Decimal(0), Decimal("0.000001"), Decimal("-250.25"), Decimal("98765432
 PRICES = [0.5, 5e-7, 1.5e-6, 2.5e-6, -5e-7, 4.9999999e-7, 18.09, -1234567.891, 1e11 + 0.1, 0.1 + 0.2, -0.0, None]
 # Microseconds since 1970.
 TIMES = [0, 1, -1, 1_700_000_000_000_000, 1_700_000_000_123_457, -86_400_000_001]
+
+# Aggregates of the rows of a window: of every row, of some, of none; of values that are missing or very large.
+WINDOWS = [
+    "COUNT(CASE WHEN age_us <= 5 THEN 1 END)",
+    "COUNT(CASE WHEN flag AND age_us <= 5 THEN 1 END)",
+    "COUNT(CASE WHEN age_us <= 5 AND NOT a IS NULL AND flag THEN 1 END)",
+    "COUNT(CASE WHEN age_us <= 2592000000000 THEN x END)",
+    "SUM(CASE WHEN age_us <= 5 THEN x END)",
+    "SUM(CASE WHEN flag AND age_us <= 9 THEN small END)",
+    "SUM(CASE WHEN age_us <= 5 AND small > 90 THEN x END)",
+    "SUM(CASE WHEN age_us <= 5 THEN a END)",
+    "SUM(CASE WHEN age_us <= 5 THEN n END)",
+]
+# Those worked out as differences that rows in another order change: not a count of all rows, and no sum of 128 bits.
+DIFFERENCES = [*WINDOWS[1:4], WINDOWS[5], WINDOWS[8]]
 
 
 def table() -> pa.Table:
@@ -212,6 +228,7 @@ def test_windows_are_those_of_the_engine(node: exp.Expr) -> None:
         "MEDIAN(CASE WHEN small > 90 THEN CAST(small AS DOUBLE) END)",
         "MEDIAN(CAST(age_us AS DOUBLE))",
         "QUANTILE_CONT(CAST(small AS DOUBLE), 0.25)",
+        *WINDOWS,
     ],
 )
 def test_aggregates_are_those_of_the_engine(text: str) -> None:
@@ -221,6 +238,20 @@ def test_aggregates_are_those_of_the_engine(text: str) -> None:
     assert arrow(found).to_pylist() == wanted
     # The type is what the engine has, so that what is worked out of it later is the same.
     assert asked(f"TYPEOF({text})", "GROUP BY customer_id")[0].replace(",", ", ") == type_of(found)
+
+
+@pytest.mark.parametrize("text", WINDOWS)
+def test_windows_of_rows_in_no_order_of_time(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """Such as rows by item: a window is not the last of a customer's rows there."""
+    batch = rows()
+    shuffled = batch.take(np.lexsort((np.random.default_rng(5).random(len(batch)), batch.owner)))
+    fold = fold_of(parse_one(text, read="duckdb"), Expressions())
+    wanted = asked(text, "GROUP BY customer_id")
+    assert arrow(fold(shuffled, shuffled.by_customer)).to_pylist() == wanted
+    shuffled.forget()
+    monkeypatch.setattr(recent, "_in_order", lambda age, runs: True)
+    mutant = arrow(fold(shuffled, shuffled.by_customer)).to_pylist()
+    assert (mutant != wanted) == (text in DIFFERENCES)
 
 
 def test_a_quantile_between_two_values_lies_where_it_is_said_to() -> None:

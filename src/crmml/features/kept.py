@@ -5,7 +5,7 @@ table for that, since it reads the events once for each. So do several cutoffs, 
 """
 
 import os
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -148,9 +148,10 @@ class Kept:
     def _pass(self, text: Text, program: Program, rows: exp.Select) -> Answer | None:
         """What one pass finds of the events that `rows` of `coded` give."""
         size, threads = self._at_once()
-        events = self._engine.stream(events_of(text, program).from_coded(rows), rows=size)
-        batches = (partial(Events.of, batch) for batch in whole_customers(events, size))
-        return answer(program, batches, threads=threads)
+        # Closed whatever happens: until then no other query runs.
+        with closing(self._engine.stream(events_of(text, program).from_coded(rows), rows=size)) as events:
+            batches = (partial(Events.of, batch) for batch in whole_customers(events, size))
+            return answer(program, batches, threads=threads)
 
     def _at_once(self) -> tuple[int, int]:
         """How many events are worked on at once by a thread, and by how many threads."""

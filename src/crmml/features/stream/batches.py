@@ -1,9 +1,8 @@
 """Events in order of customers, in batches of whole customers, and what a program finds of them."""
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
 
 import numpy as np
 import pyarrow as pa
@@ -34,7 +33,7 @@ def rows_within(memory: int, threads: int) -> int:
     return max(1, min(ROWS, int(memory * PART_OF_MEMORY / BYTES_PER_ROW / threads)))
 
 
-def answer(program: Program, batches: Generator[Batch], *, threads: int) -> Answer | None:
+def answer(program: Program, batches: Iterable[Batch], *, threads: int) -> Answer | None:
     """What a program finds of all events: the sides that it knows in every batch; None where there are no events.
 
     Args:
@@ -44,9 +43,8 @@ def answer(program: Program, batches: Generator[Batch], *, threads: int) -> Answ
     """
     _keep_memory()
     gathered = Gathering()
-    with closing(batches):
-        for ids, sides, in_order in _worked(program, batches, threads):
-            gathered.add(ids, sides, in_order=in_order)
+    for ids, sides, in_order in _worked(program, batches, threads):
+        gathered.add(ids, sides, in_order=in_order)
     return gathered.answer()
 
 
@@ -61,27 +59,44 @@ def _keep_memory() -> None:
 
 
 def whole_customers(events: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
-    """The same rows in the same order, in batches of about `rows` or more that no customer is divided by."""
-    waiting: list[pa.RecordBatch] = []
+    """The same rows in batches of about `rows` or more that no customer is divided by; a customer's in their order.
+
+    The rows between a batch's first and last customer are not copied: those two, which others of their rows may stand
+    before and after, come together in a batch of their own.
+    """
+    edges: list[pa.RecordBatch] = []
     there, enough = 0, rows
+    for batch in _of_size(events, rows):
+        starts = changes_of(batch.column(CUSTOMER))
+        first, last = (int(starts[place]) for place in (min(1, len(starts) - 1), -1))
+        if last > first:
+            yield batch.slice(first, last - first)
+        edges += [batch.slice(0, first), batch.slice(last)]
+        there += first + batch.num_rows - last
+        if there >= enough:
+            every = pa.concat_batches(edges)
+            last = int(changes_of(every.column(CUSTOMER))[-1])
+            if last:
+                yield every.slice(0, last)
+            edges, there = [every.slice(last)], every.num_rows - last
+            # Of a customer with very many rows, those that wait are put together a few times only.
+            enough = max(rows, 2 * there)
+    if there:
+        yield pa.concat_batches(edges)
+
+
+def _of_size(events: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
+    """The same rows in batches of half of `rows` or more."""
+    waiting: list[pa.RecordBatch] = []
+    there = 0
     for batch in events:
         waiting.append(batch)
         there += batch.num_rows
-        if there < enough:
-            continue
-        every = _one(waiting)
-        last = int(changes_of(every.column(CUSTOMER))[-1])
-        if last:
-            yield every.slice(0, last)
-        waiting, there = [every.slice(last)], every.num_rows - last
-        # Of a customer with very many rows, those that wait are put together a few times only.
-        enough = max(rows, 2 * there)
+        if 2 * there >= rows:
+            yield batch if len(waiting) == 1 else pa.concat_batches(waiting)
+            waiting, there = [], 0
     if there:
-        yield _one(waiting)
-
-
-def _one(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
-    return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
+        yield pa.concat_batches(waiting)
 
 
 def _worked(program: Program, batches: Iterable[Batch], threads: int) -> Iterator[Worked]:

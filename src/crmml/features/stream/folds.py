@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from sqlglot import exp
 
 from crmml.features.stream.casts import as_double
+from crmml.features.stream.recent import recent
 from crmml.features.stream.rows import Array, Rows, Runs, Unknown, Values, Vector, Words, vector
 from crmml.features.stream.sums import Total, missing_elsewhere, spread, total
 from crmml.features.stream.values import Expressions
@@ -22,19 +23,28 @@ def fold_of(node: exp.Expr, expressions: Expressions) -> Fold:
     Raises:
         Unknown: it is not known here.
     """
-    if isinstance(node, exp.Count):
-        return _count(node, expressions)
+    if isinstance(node, exp.Count | exp.Sum):
+        plain = _count(node, expressions) if isinstance(node, exp.Count) else _sum(node, expressions)
+        lately = recent(node, expressions)
+        return plain if lately is None else _either(lately, plain)
     if isinstance(node, exp.Min | exp.Max):
         value, greatest = expressions.of(node.this), isinstance(node, exp.Max)
         return lambda rows, runs: _edge(value(rows), rows, runs, greatest=greatest)
-    if isinstance(node, exp.Sum):
-        value = expressions.of(node.this)
-        return lambda rows, runs: total(value(rows), rows, runs)
     if isinstance(node, exp.Median):
         return _quantile(node.this, 0.5, expressions)
     if isinstance(node, exp.PercentileCont):
         return _quantile(node.this, float(node.expression.this), expressions)
     raise Unknown(node.sql())
+
+
+def _either(first: Callable[[Rows, Runs], Found | None], other: Fold) -> Fold:
+    """The first that gives something."""
+
+    def found(rows: Rows, runs: Runs) -> Found:
+        one = first(rows, runs)
+        return other(rows, runs) if one is None else one
+
+    return found
 
 
 def _count(node: exp.Count, expressions: Expressions) -> Fold:
@@ -48,6 +58,11 @@ def _count(node: exp.Count, expressions: Expressions) -> Fold:
         return Vector(np.add.reduceat(~missing, runs.starts, dtype=np.int32).astype(np.int64))
 
     return counted
+
+
+def _sum(node: exp.Sum, expressions: Expressions) -> Fold:
+    value = expressions.of(node.this)
+    return lambda rows, runs: total(value(rows), rows, runs)
 
 
 def _edge(value: Values, rows: Rows, runs: Runs, *, greatest: bool) -> Found:

@@ -17,7 +17,7 @@ from crmml.data.steps import EVENTS, Step
 from crmml.features.plan import AT, CODED, Text
 from crmml.features.stream.casts import comparable
 from crmml.features.stream.program import CUSTOMER, Events
-from crmml.features.stream.rows import Rows, Unknown, Values, Words, values_of, vector
+from crmml.features.stream.rows import Array, Rows, Unknown, Values, Vector, Words, values_of, vector
 from crmml.features.stream.values import Expressions, Value
 
 
@@ -53,13 +53,18 @@ class Reading:
         read = Rows(none, lambda _, name: values_of(batch.column(name)))
         events = Rows(none, lambda _, name: self._events[name](read))
         coded = Rows(none, lambda _, name: self._coded[name](events))
-        seen = np.flatnonzero(vector(self._seen(coded)).whole(len(coded)))
+        seen = _met(vector(self._seen(coded)), len(coded))
 
         def column(name: str) -> Values:
             values = comparable(coded.column("", name))
             return values if len(seen) == len(coded) else values.take(seen)
 
         return Events(_ids(column(CUSTOMER)), column)
+
+
+def _met(condition: Vector, rows: int) -> Array:
+    """The places of the rows that meet a condition."""
+    return np.flatnonzero(condition.whole(rows))
 
 
 def _selected(step: Step, wanted: Iterable[str], expressions: Expressions) -> tuple[dict[str, Value], list[str]]:
@@ -117,5 +122,11 @@ def batches_of_files(files: Iterable[Path], columns: Sequence[str], rows: int) -
         types = own
         texts = [name for name, kind in zip(columns, own, strict=True) if pa.types.is_string(kind)]
         with pq.ParquetFile(file, read_dictionary=texts) as opened:
-            for batch in opened.iter_batches(rows, columns=list(columns), use_threads=False):
+            for batch in opened.iter_batches(_at_once(opened.metadata, rows), columns=list(columns), use_threads=False):
                 yield batch.select(columns)
+
+
+def _at_once(file: pq.FileMetaData, rows: int) -> int:
+    """How many rows to read: those of the file's row groups, where that is about `rows`, so that none is divided."""
+    of_group = file.row_group(0).num_rows if file.num_row_groups else rows
+    return of_group if rows <= 2 * of_group <= 2 * rows else rows

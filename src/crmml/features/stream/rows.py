@@ -188,6 +188,11 @@ class Runs:
         return np.diff(self.starts, append=self.rows)
 
     @cached_property
+    def ends(self) -> Array:
+        """The row behind the last of each run."""
+        return self.starts + self.lengths
+
+    @cached_property
     def longest(self) -> int:
         """The rows of the longest run."""
         return int(self.lengths.max(initial=0))
