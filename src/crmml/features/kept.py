@@ -25,7 +25,7 @@ from crmml.features.plan import AT, Text
 from crmml.features.stream.batches import answer, rows_within, whole_customers
 from crmml.features.stream.columns import Answer
 from crmml.features.stream.left import answers_all, events_of, left_of, program_of
-from crmml.features.stream.parts import Parts
+from crmml.features.stream.parts import SIZE, Parts
 from crmml.features.stream.program import Events, Program
 from crmml.features.stream.reading import Reading, batches_of, batches_of_files, rows_of
 from crmml.features.stream.rows import Unknown
@@ -125,8 +125,9 @@ class Kept:
             source = self._log.arrow_source
             if source is None:
                 return None
-            parts = Parts(reading.names, rows_of(source), rows)
-            for batch in batches_of(source, reading.columns, rows):
+            size = min(rows, SIZE)
+            parts = Parts(reading.names, rows_of(source), size)
+            for batch in batches_of(source, reading.columns, size):
                 parts.add(reading.of(batch))
             return answer(program, iter(parts), threads=threads)
         return None

@@ -12,7 +12,7 @@ from crmml.features.stream.program import CUSTOMER, Events, Program, Side, chang
 
 # So many events, or some more, are worked on at once. With fewer, what Python does for each batch weighs more; with
 # many more, columns do not fit into the caches of a processor, and memory grows.
-ROWS = 150_000
+ROWS = 250_000
 # What working on one event takes, of bytes, and the part of the memory limit that all batches at hand may take.
 BYTES_PER_ROW = 700
 PART_OF_MEMORY = 0.1
@@ -28,7 +28,7 @@ def rows_within(memory: int, threads: int) -> int:
     """How many events a batch may have, where so many threads work on one each.
 
     >>> rows_within(16 * 10**9, threads=4), rows_within(10**9, threads=1), rows_within(250 * 10**6, threads=1)
-    (150000, 142857, 35714)
+    (250000, 142857, 35714)
     """
     return max(1, min(ROWS, int(memory * PART_OF_MEMORY / BYTES_PER_ROW / threads)))
 

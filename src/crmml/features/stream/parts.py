@@ -19,6 +19,8 @@ from crmml.features.stream.rows import Array, Unknown, Values, Vector, Words, na
 # Spreads ids that are near each other: 2^64 over the golden ratio (Knuth, The Art of Computer Programming 3, 6.4).
 SPREAD = np.uint64(0x9E3779B97F4A7C15)
 HALF = np.uint64(32)
+# A part has so many events, which are put in order in the caches of a processor.
+SIZE = 150_000
 # Numbers of so many bits are sorted by radix.
 DIGIT = 16
 
