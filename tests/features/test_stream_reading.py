@@ -134,6 +134,19 @@ def test_columns_of_any_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, na
     assert is_read(monkeypatch, table_of(tmp_path, customer_id=name))
 
 
+@pytest.mark.parametrize("feature", [cm.Count(where={"plan": "a"}), cm.Latest("plan")], ids=str)
+def test_texts_that_are_none_are_refused(tmp_path: Path, feature: Any) -> None:
+    """The engine says so; Arrow would read them."""
+    broken = pa.Array.from_buffers(
+        pa.string(), 3, [None, pa.py_buffer(np.array([0, 1, 2, 3], np.int32)), pa.py_buffer(b"a\xffb")]
+    )
+    rows = pa.table({"who": [1, 1, 2], "at": MICROSECONDS[:3], "plan": broken})
+    pq.write_table(rows, tmp_path / "log.parquet")
+    log = cm.InteractionLog(tmp_path / "log.parquet", customer_id="who", timestamp="at", timezone="UTC")
+    with pytest.raises(cm.DataError, match="Invalid string encoding found in Parquet file"):
+        cm.build_features(log, [feature], CUTOFF[0], to="arrow")
+
+
 # Several files --------------------------------------------------------------------------------------------------
 
 

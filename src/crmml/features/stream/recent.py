@@ -14,10 +14,10 @@ from crmml.features.stream.casts import DIGITS, largest
 from crmml.features.stream.rows import Array, Rows, Runs, Vector, vector
 from crmml.features.stream.values import Expressions, Value
 
-Fold = Callable[[Rows, Runs], Vector | None]
+Recent = Callable[[Rows, Runs], Vector | None]
 
 
-def recent(node: exp.Count | exp.Sum, expressions: Expressions) -> Fold | None:
+def recent(node: exp.Count | exp.Sum, expressions: Expressions) -> Recent | None:
     """The function that works out a count or sum of a window, which gives None where rows are in no order of time.
 
     None for an aggregate without a window.
@@ -46,7 +46,7 @@ def recent(node: exp.Count | exp.Sum, expressions: Expressions) -> Fold | None:
 
 
 def _apart(node: exp.Count | exp.Sum) -> tuple[exp.Expr | None, int] | None:
-    """What is counted or summed whatever its age (None: every row), and the window."""
+    """What is counted or summed whatever its age (None: every row is counted), and the window."""
     chosen = node.this
     if not isinstance(chosen, exp.Case) or chosen.this or chosen.args.get("default") or len(chosen.args["ifs"]) != 1:
         return None
@@ -57,11 +57,10 @@ def _apart(node: exp.Count | exp.Sum) -> tuple[exp.Expr | None, int] | None:
     ]
     if len(bounds) != 1:
         return None
-    others = [each.copy() for each in every if each is not bounds[0]]
-    value = only.args["true"]
-    if others:
-        return case(others, value.copy()), int(bounds[0].expression.this)
-    return (None if value == number(1) else value.copy()), int(bounds[0].expression.this)
+    value, others = only.args["true"].copy(), [each.copy() for each in every if each is not bounds[0]]
+    every_row = isinstance(node, exp.Count) and value == number(1) and not others
+    what = None if every_row else case(others, value) if others else value
+    return what, int(bounds[0].expression.this)
 
 
 def _first(age: Vector, rows: Rows, runs: Runs, window: int) -> Array | None:

@@ -234,13 +234,19 @@ def narrowest(data: Array) -> np.dtype[Any]:
 
 
 def values_of(column: pa.Array) -> Values:
-    """A column that the engine gave, as values."""
+    """A column that the engine gave, or Arrow read, as values.
+
+    Raises:
+        Unknown: its type is not known here.
+        ArrowInvalid: a text is no UTF-8, which Arrow does not look at when it reads a file.
+    """
     kind = column.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         column = column.dictionary_encode()
         kind = column.type
     missing = _missing(column)
     if pa.types.is_dictionary(kind) and not column.dictionary.null_count:
+        column.dictionary.validate(full=True)
         codes = pc.fill_null(column.indices, 0).to_numpy(zero_copy_only=False)
         return Words(codes, column.dictionary, missing)
     if pa.types.is_decimal128(kind) and kind.precision <= 18:
