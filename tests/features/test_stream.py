@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -190,6 +191,23 @@ def test_batches_hold_whole_customers(steps: list[int], sizes: list[int], rows: 
     owners = [set(part["customer_id"]) for part in found]
     assert sum(map(len, owners)) == len(set(customers.tolist()))
     assert all(owners)
+
+
+def test_a_batch_that_is_done_is_let_go_of() -> None:
+    """The few rows that wait for others of their customers keep no whole batch in memory."""
+    rows, batches = 100_000, 20
+
+    def events() -> Iterator[pa.RecordBatch]:
+        for number in range(batches):
+            ids = pa.array(range(number * rows, (number + 1) * rows), pa.int64())
+            yield pa.record_batch({"customer_id": ids, "row": pc.add(ids, 1)})
+
+    before, most = pa.total_allocated_bytes(), 0
+    for batch in whole_customers(events(), rows):
+        most = max(most, pa.total_allocated_bytes() - before)
+        del batch
+    # Two columns of 8 bytes, of one batch that is worked on and one that is read.
+    assert most < 3 * 2 * 8 * rows < batches * 2 * 8 * rows
 
 
 @pytest.mark.parametrize(

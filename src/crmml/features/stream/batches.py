@@ -71,14 +71,15 @@ def whole_customers(events: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.
         first, last = (int(starts[place]) for place in (min(1, len(starts) - 1), -1))
         if last > first:
             yield batch.slice(first, last - first)
-        edges += [batch.slice(0, first), batch.slice(last)]
+        # Copied: a slice would keep the whole batch in memory.
+        edges += [batch.take(np.arange(first)), batch.take(np.arange(last, batch.num_rows))]
         there += first + batch.num_rows - last
         if there >= enough:
             every = pa.concat_batches(edges)
             last = int(changes_of(every.column(CUSTOMER))[-1])
             if last:
                 yield every.slice(0, last)
-            edges, there = [every.slice(last)], every.num_rows - last
+            edges, there = [every.take(np.arange(last, every.num_rows))], every.num_rows - last
             # Of a customer with very many rows, those that wait are put together a few times only.
             enough = max(rows, 2 * there)
     if there:
