@@ -162,6 +162,11 @@ def test_files_with_columns_in_another_order(monkeypatch: pytest.MonkeyPatch, tm
     assert is_read(monkeypatch, table_of(in_files(tmp_path, rows.slice(0, 300), other)))
 
 
+def test_a_file_without_rows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    rows = pa.table(LOG)
+    assert is_read(monkeypatch, table_of(in_files(tmp_path, rows.slice(0, 0), rows)))
+
+
 @pytest.mark.parametrize(
     "other",
     [

@@ -51,7 +51,7 @@ def as_decimal(value: Vector, digits: int, scale: int) -> Vector:
         raise Unknown("a decimal of other digits, or of what is no number")
     below = SAFE if wide else 10**DIGITS
     if value.data.dtype.kind == "f":
-        there = value.data if value.missing is None else np.where(value.missing, 0.0, value.data)
+        there = value.data if value.missing is None else without_nan(value.data, value.missing)
         with np.errstate(over="ignore", invalid="ignore"):
             shifted = rounded(Vector(there * 10.0**scale)).data
         if not np.all(np.abs(shifted) < below):  # what is not in order, the engine says
@@ -118,7 +118,7 @@ def comparable(value: Values) -> Values:
     """
     if isinstance(value, Vector) and value.data.dtype.kind == "f":
         data = value.data
-        if np.isnan(data).any() or np.signbit(data[data == 0]).any():
+        if np.isnan(data).any() or (np.signbit(data) & (data == 0)).any():
             raise Unknown("doubles that are not compared as numbers are")
     return value
 
@@ -128,6 +128,9 @@ def number_of(words: Values, numbers: Mapping[str, int]) -> Vector:
     if not isinstance(words, Words):
         raise Unknown("a choice by what is no text")
     found = [numbers.get(text) for text in words.texts.to_pylist()] or [None]
-    other = np.array([each is None for each in found])[words.codes]
-    missing = other if words.missing is None else other | words.missing
-    return Vector(np.array([each or 0 for each in found])[words.codes], missing if missing.any() else None)
+    # Codes are places of texts: that they are within bounds need not be looked at again.
+    data = np.array([each or 0 for each in found]).take(words.codes, mode="clip")
+    if None not in found:
+        return Vector(data, words.missing)
+    other = np.array([each is None for each in found]).take(words.codes, mode="clip")
+    return Vector(data, other if words.missing is None else other | words.missing)

@@ -92,8 +92,9 @@ def rows_of(source: Source) -> int:
 
 
 def batches_of(source: Source, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
-    """The rows of a table in memory, or of Parquet files."""
-    return (batches_of_table if isinstance(source, pa.Table) else batches_of_files)(source, columns, rows)
+    """The rows of a table in memory, or of Parquet files; no batch is empty."""
+    read = batches_of_table if isinstance(source, pa.Table) else batches_of_files
+    return (batch for batch in read(source, columns, rows) if batch.num_rows)
 
 
 def batches_of_table(table: pa.Table, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:

@@ -256,14 +256,16 @@ def values_of(column: pa.Array) -> Values:
     if pa.types.is_boolean(kind):
         return Vector(pc.fill_null(column, False).to_numpy(zero_copy_only=False), missing)
     if pa.types.is_signed_integer(kind):
-        return Vector(_whole(column, missing).astype(np.int64, copy=False), missing)
+        return Vector(_whole(column, missing), missing)
     if pa.types.is_float64(kind):
-        return Vector(pc.fill_null(column, 0.0).to_numpy(zero_copy_only=False), missing)
+        data = _data(column, np.float64)
+        # Below what is missing stands anything, NaN too.
+        return Vector(data if missing is None else np.where(missing, 0.0, data), missing)
     if pa.types.is_timestamp(kind) and kind.unit in _US:
-        count, unit = _whole(column.view(pa.int64()), missing), _US[kind.unit]
+        count, unit = _whole(column, missing), _US[kind.unit]
         return Moments(Vector(count if unit == 1 else count * unit, missing))
     if pa.types.is_date32(kind):
-        return Moments(Vector(_whole(column.view(pa.int32()), missing).astype(np.int64) * _DAY, missing))
+        return Moments(Vector(_whole(column, missing) * _DAY, missing))
     raise Unknown(f"a column of {kind}")
 
 
@@ -272,11 +274,19 @@ _US = {"s": 1_000_000, "ms": 1_000, "us": 1}
 _DAY = 86_400_000_000
 
 
+def _data(column: pa.Array, kind: npt.DTypeLike) -> Array:
+    """The numbers of a column as they stand in memory."""
+    return np.frombuffer(column.buffers()[1], kind)[column.offset :][: len(column)]
+
+
 def _whole(column: pa.Array, missing: Array | None) -> Array:
-    """Numbers, 0 where one is missing."""
-    found: Array = (pc.fill_null(column, 0) if missing is not None else column).to_numpy(zero_copy_only=False)
-    return found
+    """Whole numbers, 0 where one is missing."""
+    data = _data(column, np.dtype(f"i{column.type.bit_width // 8}")).astype(np.int64, copy=False)
+    return data if missing is None else data * ~missing
 
 
 def _missing(column: pa.Array) -> Array | None:
-    return pc.is_null(column).to_numpy(zero_copy_only=False) if column.null_count else None
+    if not column.null_count:
+        return None
+    there = np.unpackbits(np.frombuffer(column.buffers()[0], np.uint8), bitorder="little")
+    return ~there[column.offset :][: len(column)].view(bool)
