@@ -37,7 +37,7 @@ def mutants() -> dict[str, tuple[Any, str, Any]]:
         "rounding: down": (values, "rounded", lambda value: Vector(np.floor(value.data), value.missing)),
         "case: what is not met counts": (values, "_chosen", lambda c, then, other, rows: then(rows)),
         "missing: filled": (sums, "_filled", lambda value, missing, rows: np.where(missing, 1, value.whole(rows))),
-        "where: forgotten": (program, "where", lambda rows, condition: rows),
+        "where: forgotten": (program, "_where", lambda rows, condition: rows),
         "groups: by customer only": (groups, "code_of", lambda value: 0 * code(value)),
         "places: those of the first customers": (folds, "spread", lambda v, places, size: np.resize(v, size)),
         "batches: customers divided": (

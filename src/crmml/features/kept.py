@@ -108,9 +108,13 @@ class Kept:
     def reads_here(self, text: Text) -> bool:
         """Whether one pass over the files of a prepared log, as Arrow reads them, should answer everything."""
         program = self._program(text)
-        with suppress(Unknown):
-            return program is not None and answers_all(text, program) and bool(Reading(text, program.reads).columns)
-        return False
+        if program is None or not answers_all(text, program):
+            return False
+        try:
+            Reading(text, program.reads)
+        except Unknown:
+            return False
+        return True
 
     def _read_here(self, share: Share, text: Text, program: Program) -> Answer | None:
         """What one pass finds of the log as Arrow reads it; None where that, or what it reads, is not known."""

@@ -185,7 +185,7 @@ class Program:
         columns = {each.alias_or_name: self._expressions.of(each.unalias()) for each in _values(step.query)}
 
         def work(batch: Batch) -> None:
-            rows = where(batch.rows(source), condition)
+            rows = _where(batch.rows(source), condition)
             batch.add(step.name, Rows(rows.owner, lambda _, name: columns[name](rows)))
 
         self._rows.add(step.name)
@@ -199,7 +199,7 @@ class Program:
 
         def work(batch: Batch) -> None:
             every = _with(batch.rows(source), beside, batch) if beside else batch.rows(source)
-            rows = where(every, condition)
+            rows = _where(every, condition)
             customers = rows.owner[rows.by_customer.starts]
             batch.sides[step.name] = Side(customers, _folded(folds, rows, rows.by_customer))
             if beside:
@@ -220,7 +220,7 @@ class Program:
         folds = {each.alias_or_name: fold_of(each.unalias(), self._expressions) for each in selected}
 
         def work(batch: Batch) -> None:
-            rows = where(batch.rows(source), condition)
+            rows = _where(batch.rows(source), condition)
             order, runs = grouped(rows.owner, [value(rows) for value in of_key.values()])
             rows = rows.take(order)
             found: dict[str, Found] = _folded(folds, rows, runs)
@@ -264,7 +264,7 @@ def _values(query: exp.Select) -> list[exp.Expr]:
     return [each for each in query.expressions if each.alias_or_name != CUSTOMER]
 
 
-def where(rows: Rows, condition: Value | None) -> Rows:
+def _where(rows: Rows, condition: Value | None) -> Rows:
     """The rows that meet a condition; those of the same condition are the same."""
     if condition is None:
         return rows
