@@ -153,8 +153,7 @@ def sliced(monkeypatch: pytest.MonkeyPatch, sizes: Iterator[int]) -> None:
         return cut
 
     monkeypatch.setattr(Engine, "stream", slices_of(Engine.stream))
-    for line in ("batches_of", "batches_of_files"):
-        monkeypatch.setattr(kept, line, slices_of(getattr(kept, line)))
+    monkeypatch.setattr(kept, "batches_of", slices_of(kept.batches_of))
     monkeypatch.setattr(kept, "whole_customers", lambda events, rows: whole_customers(events, 1))
     monkeypatch.setattr(kept, "Parts", lambda names, rows, size: Parts(names, rows, 20))
 

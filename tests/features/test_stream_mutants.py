@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from crmml.features import kept
-from crmml.features.stream import folds, groups, parts, program, reading, recent, sums, values, windows
+from crmml.features.stream import groups, parts, program, reading, recent, sums, values, windows
 from crmml.features.stream.rows import Vector
 from crmml.features.table import Table
 from tests.features.same_bits import differing
@@ -36,10 +36,10 @@ def mutants() -> dict[str, tuple[Any, str, Any]]:
         "power: the base forgotten": (values, "_power", lambda base, exponent: exponent),
         "rounding: down": (values, "rounded", lambda value: Vector(np.floor(value.data), value.missing)),
         "case: what is not met counts": (values, "_chosen", lambda c, then, other, rows: then(rows)),
-        "missing: filled": (sums, "_filled", lambda value, missing, rows: np.where(missing, 1, value.whole(rows))),
+        "missing: filled": (sums, "filled", lambda data, missing: np.where(missing, 1, data)),
         "where: forgotten": (program, "_where", lambda rows, condition: rows),
         "groups: by customer only": (groups, "code_of", lambda value: 0 * code(value)),
-        "places: those of the first customers": (folds, "spread", lambda v, places, size: np.resize(v, size)),
+        "places: those of the first customers": (program, "spread", lambda v, places, size: np.resize(v, size)),
         "batches: customers divided": (
             kept,
             "whole_customers",

@@ -12,11 +12,11 @@ import pytest
 from sqlglot import exp, parse_one
 
 from crmml.features.expressions import case, column, number, oldest_first
-from crmml.features.stream import recent
 from crmml.features.stream.casts import comparable
-from crmml.features.stream.columns import arrow, type_of
+from crmml.features.stream.columns import Found, column_of, type_of
 from crmml.features.stream.folds import fold_of
-from crmml.features.stream.rows import Moments, Product, Rows, Unknown, Values, Words, changes, values_of
+from crmml.features.stream.rows import Moments, Product, Rows, Runs, Unknown, Values, Words, changes, values_of
+from crmml.features.stream.sums import Total
 from crmml.features.stream.values import Expressions
 
 RANDOM = Random(7)
@@ -98,6 +98,12 @@ def listed(values: Values) -> list[Any]:
     data = [int(each) if values.data.dtype.kind == "i" else each for each in values.whole(size).tolist()]
     scaled = [Decimal(each).scaleb(-values.scale) if values.scale else each for each in data]
     return [None if gone else each for each, gone in zip(scaled, missing.tolist(), strict=True)]
+
+
+def arrow(found: Found) -> pa.Array:
+    """What was found of all customers, as a column."""
+    size = len(found.codes) if isinstance(found, Words) else len(found.low if isinstance(found, Total) else found.data)
+    return column_of([np.arange(size)], [found], size)
 
 
 def asked(text: str, group: str = "") -> list[Any]:
@@ -250,7 +256,7 @@ def test_windows_of_rows_in_no_order_of_time(monkeypatch: pytest.MonkeyPatch, te
     wanted = asked(text, "GROUP BY customer_id")
     assert arrow(fold(shuffled, shuffled.by_customer)).to_pylist() == wanted
     shuffled.forget()
-    monkeypatch.setattr(recent, "_in_order", lambda age, runs: True)
+    monkeypatch.setattr(Runs, "never_rise", lambda runs, values: True)
     mutant = arrow(fold(shuffled, shuffled.by_customer)).to_pylist()
     assert (mutant != wanted) == (text in DIFFERENCES)
 

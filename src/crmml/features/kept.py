@@ -27,7 +27,7 @@ from crmml.features.stream.columns import Answer
 from crmml.features.stream.left import answers_all, events_of, left_of, program_of
 from crmml.features.stream.parts import SIZE, Parts
 from crmml.features.stream.program import Events, Program
-from crmml.features.stream.reading import Reading, batches_of, batches_of_files, rows_of
+from crmml.features.stream.reading import Reading, batches_of, rows_of
 from crmml.features.stream.rows import Unknown
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ class Kept:
         self._name: str | None = None
         self._texts: dict[tuple[Text, bool], str] = {}
         self._programs: dict[Text, Program | None] = {}
+        self._readings: dict[Text, Reading | None] = {}
         # The name of the table that holds what one pass has found.
         self._found = log.engine.new_name("found")
         self._in_order = False
@@ -108,27 +109,28 @@ class Kept:
     def reads_here(self, text: Text) -> bool:
         """Whether one pass over the files of a prepared log, as Arrow reads them, should answer everything."""
         program = self._program(text)
-        if program is None or not answers_all(text, program):
-            return False
-        try:
-            Reading(text, program.reads)
-        except Unknown:
-            return False
-        return True
+        return program is not None and answers_all(text, program) and self._reading(text, program) is not None
+
+    def _reading(self, text: Text, program: Program) -> Reading | None:
+        if text not in self._readings:
+            try:
+                self._readings[text] = Reading(text, program.reads)
+            except Unknown:
+                self._readings[text] = None
+        return self._readings[text]
 
     def _read_here(self, share: Share, text: Text, program: Program) -> Answer | None:
         """What one pass finds of the log as Arrow reads it; None where that, or what it reads, is not known."""
+        reading, source = self._reading(text, program), self._log.arrow_source
+        if reading is None or source is None:
+            return None
         rows, threads = self._at_once()
         # What cannot be read, the engine says in its own words.
         with suppress(Unknown, pa.ArrowException, OSError):
-            reading = Reading(text, program.reads)
             if share.files:
-                files = (whole_customers(batches_of_files([file], reading.columns, rows), rows) for file in share.files)
+                files = (whole_customers(batches_of([file], reading.columns, rows), rows) for file in share.files)
                 prepared = (partial(reading.of, batch) for batches in files for batch in batches)
                 return answer(program, prepared, threads=threads)
-            source = self._log.arrow_source
-            if source is None:
-                return None
             size = min(rows, SIZE)
             parts = Parts(reading.names, rows_of(source), size)
             for batch in batches_of(source, reading.columns, size):
@@ -160,7 +162,7 @@ class Kept:
 
     def _at_once(self) -> tuple[int, int]:
         """How many events are worked on at once by a thread, and by how many threads."""
-        # The engine's own threads read at the same time.
+        # Where the engine reads, its own threads do so at the same time.
         threads = max(1, (self._engine.threads or os.cpu_count() or 1) // 2)
         return rows_within(self._engine.memory_limit, threads), threads
 

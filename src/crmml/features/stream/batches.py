@@ -20,7 +20,7 @@ PART_OF_MEMORY = 0.1
 BLOCK = 31 << 20
 
 
-Batch = Callable[[], Events]
+Made = Callable[[], Events]
 Worked = tuple[pa.Array, dict[str, Side], bool]
 
 
@@ -33,7 +33,7 @@ def rows_within(memory: int, threads: int) -> int:
     return max(1, min(ROWS, int(memory * PART_OF_MEMORY / BYTES_PER_ROW / threads)))
 
 
-def answer(program: Program, batches: Iterable[Batch], *, threads: int) -> Answer | None:
+def answer(program: Program, batches: Iterable[Made], *, threads: int) -> Answer | None:
     """What a program finds of all events: the sides that it knows in every batch; None where there are no events.
 
     Args:
@@ -68,7 +68,7 @@ def whole_customers(events: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.
     there, enough = 0, rows
     for batch in _of_size(events, rows):
         starts = changes_of(batch.column(CUSTOMER))
-        first, last = (int(starts[place]) for place in (min(1, len(starts) - 1), -1))
+        first, last = int(starts[:2][-1]), int(starts[-1])
         if last > first:
             yield batch.slice(first, last - first)
         # Copied: a slice would keep the whole batch in memory.
@@ -100,10 +100,10 @@ def _of_size(events: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.RecordB
         yield pa.concat_batches(waiting)
 
 
-def _worked(program: Program, batches: Iterable[Batch], threads: int) -> Iterator[Worked]:
+def _worked(program: Program, batches: Iterable[Made], threads: int) -> Iterator[Worked]:
     """What is found of each batch that has events, in order; as many batches at once as there are threads."""
 
-    def work(batch: Batch) -> Worked | None:
+    def work(batch: Made) -> Worked | None:
         events = batch()
         return program.run(events) if len(events) else None
 

@@ -114,7 +114,7 @@ def without_nan(data: Array, missing: Array) -> Array:
 def comparable(value: Values) -> Values:
     """The value; Unknown for doubles where engines have rules: NaN is the greatest, and of two zeros one comes first.
 
-    That a number is NaN or negative zero can be read from what is no number, too, so it is asked before any use.
+    It is asked of what is read, before aggregates compare it; NaN that is a missing value has been taken out by then.
     """
     if isinstance(value, Vector) and value.data.dtype.kind == "f":
         data = value.data

@@ -76,7 +76,9 @@ class Gathering:
         for name, types in known.items():
             places = [own[each[name]] for own, each in zip(ranks, self._places, strict=True)]
             for of in types:
-                columns[qualified(name, of)] = _column(places, [found[name].pop(of) for found in self._found], len(ids))
+                columns[qualified(name, of)] = column_of(
+                    places, [found[name].pop(of) for found in self._found], len(ids)
+                )
         once = bool(pc.all(pc.not_equal(columns[CUSTOMER][1:], columns[CUSTOMER][:-1]), min_count=0).as_py())
         return Answer(pa.table(columns), known, self._in_order and once)
 
@@ -97,12 +99,7 @@ def _small(found: Found) -> Found:
     return Vector(found.data.astype(narrowest(found.data), copy=False), found.missing, found.scale, found.wide)
 
 
-def arrow(found: Found) -> pa.Array:
-    """What was found of all customers, as a column."""
-    return _column([np.arange(len(found))], [found], len(found))
-
-
-def _column(places: list[Array], found: list[Found], size: int) -> pa.Array:
+def column_of(places: list[Array], found: list[Found], size: int) -> pa.Array:
     """What was found at places among `size`, piece by piece, as one column of the narrowest type that holds it."""
     if isinstance(found[0], Words):
         return _texts(places, [each for each in found if isinstance(each, Words)], size)

@@ -10,7 +10,7 @@ from sqlglot import exp
 from crmml.features.stream.casts import as_double
 from crmml.features.stream.recent import recent
 from crmml.features.stream.rows import Array, Rows, Runs, Unknown, Values, Vector, Words, vector
-from crmml.features.stream.sums import Total, missing_elsewhere, spread, total
+from crmml.features.stream.sums import Total, total
 from crmml.features.stream.values import Expressions
 
 Found = Vector | Words | Total
@@ -154,13 +154,3 @@ def _sort(value: Vector, rows: Rows, runs: Runs) -> _Sorted:
         begin = run * reach - least
         data = np.sort(data + begin) - begin
     return _Sorted(Vector(data, None, value.scale), starts, lengths)
-
-
-def put(found: Found, places: Array, size: int) -> Found:
-    """What was found at some of `size` places; missing at the others."""
-    if isinstance(found, Total):
-        return found.put(places, size)
-    missing = missing_elsewhere(found.missing, places, size)
-    if isinstance(found, Words):
-        return Words(spread(found.codes, places, size), found.texts, missing)
-    return Vector(spread(found.data, places, size), missing, found.scale, found.wide)

@@ -85,7 +85,8 @@ class _Column:
         self._missing: Array | None = None
         # Of numbers: the type, the places behind the point, and whether that is wide.
         self._kind: tuple[np.dtype[Any], int, bool] | None = None
-        self._texts: pa.Array | None = None
+        # Of texts: those that there were, each where its number says.
+        self._texts = pa.array([], pa.string())
 
     def put(self, values: Values, order: Array, at: int) -> None:
         """Put the values of some events, in another order, behind those that are there."""
@@ -106,14 +107,13 @@ class _Column:
         """The values as numbers, of which those of texts are the same in all batches."""
         if isinstance(values, Words) and self._kind is None:
             texts = values.texts.cast(pa.string())
-            known = texts.slice(0, 0) if self._texts is None else self._texts
-            new = texts.filter(pc.invert(pc.is_in(texts, value_set=known)))
-            self._texts = known = pa.concat_arrays([known, new])
-            place = pc.index_in(texts, value_set=known).to_numpy(zero_copy_only=False)
+            new = texts.filter(pc.invert(pc.is_in(texts, value_set=self._texts)))
+            self._texts = pa.concat_arrays([self._texts, new])
+            place = pc.index_in(texts, value_set=self._texts).to_numpy(zero_copy_only=False)
             return Vector(place[values.codes] if len(place) else values.codes, values.missing)
         found = vector(values)
         kind = (found.data.dtype, found.scale, found.wide)
-        if self._texts is not None or self._kind not in (None, kind):
+        if len(self._texts) or self._kind not in (None, kind):
             raise Unknown("a column that is not alike in all batches")
         self._kind = kind
         return found
@@ -125,7 +125,7 @@ class _Column:
         if self._kind is not None:
             kind, scale, wide = self._kind
             return Vector(data.astype(kind, copy=False), missing, scale, wide)
-        if self._texts is None or len(self._texts) <= len(data):
+        if len(self._texts) <= len(data):
             return Words(data, self._texts, missing)
         some, codes = np.unique(data, return_inverse=True)
         return Words(codes, self._texts.take(pa.array(some)), missing)
@@ -140,10 +140,10 @@ def _part_of(ids: Array, of: int) -> Array:
 
 def _order(ids: Array, time: Array) -> Array:
     """The places of events in order of customer and time."""
-    rising = bool(np.all(time[1:] >= time[:-1]))
-    order = None if rising else np.argsort(time, kind="stable")
     if not len(ids):
         return np.empty(0, np.int64)
+    rising = bool(np.all(time[1:] >= time[:-1]))
+    order = None if rising else np.argsort(time, kind="stable")
     rest = (ids - ids.min()).view(np.uint64)
     # By the last digit first: each sort keeps the order of the one before.
     while order is None or rest.any():

@@ -19,10 +19,10 @@ from crmml.data.steps import Step
 from crmml.features.expressions import AGE
 from crmml.features.plan import CODED, HISTORY
 from crmml.features.stream.casts import comparable
-from crmml.features.stream.folds import Fold, Found, fold_of, put
+from crmml.features.stream.folds import Fold, Found, fold_of
 from crmml.features.stream.groups import grouped
 from crmml.features.stream.rows import Array, Rows, Runs, Unknown, Values, Vector, changes, values_of, vector
-from crmml.features.stream.sums import Total
+from crmml.features.stream.sums import Total, spread
 from crmml.features.stream.values import Expressions, Value
 
 CUSTOMER = "customer_id"
@@ -91,10 +91,13 @@ class Batch:
 
     def beside(self, side: str, name: str, rows: Rows) -> Values:
         """The value of a side's column for the customer of each row."""
-        found = put(self.side(side).columns[name], self.side(side).customers, self.customers)
+        found, places = self.side(side).columns[name], self.side(side).customers
         if not isinstance(found, Vector):
             raise Unknown("texts or sums beside rows")
-        return found.take(rows.owner)
+        missing = np.ones(self.customers, bool)
+        missing[places] = False if found.missing is None else found.missing
+        every = missing if missing.any() else None
+        return Vector(spread(found.data, places, self.customers), every, found.scale, found.wide).take(rows.owner)
 
 
 Work = Callable[[Batch], None]
@@ -247,8 +250,7 @@ class Program:
 
 def _in_order(rows: Rows) -> bool:
     """Whether the rows of a customer stand in order of time: the oldest first."""
-    age = vector(rows.column("", AGE)).data
-    return not np.any((age[1:] > age[:-1]) & (rows.owner[1:] == rows.owner[:-1]))
+    return rows.by_customer.never_rise(vector(rows.column("", AGE)).data)
 
 
 def changes_of(ids: pa.Array) -> Array:

@@ -92,13 +92,17 @@ def rows_of(source: Source) -> int:
 
 
 def batches_of(source: Source, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
-    """The rows of a table in memory, or of Parquet files; no batch is empty."""
-    read = batches_of_table if isinstance(source, pa.Table) else batches_of_files
+    """The rows of a table in memory, or of Parquet files; no batch is empty.
+
+    Raises:
+        Unknown: a column is not in all files, or not of the same type.
+    """
+    read = _batches_of_table if isinstance(source, pa.Table) else _batches_of_files
     return (batch for batch in read(source, columns, rows) if batch.num_rows)
 
 
-def batches_of_table(table: pa.Table, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
-    """The rows of a table in memory."""
+def _batches_of_table(table: pa.Table, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+    """The rows of a table in memory, texts as they are."""
     chosen = table.select(columns)
     for place, field in enumerate(chosen.schema):
         if pa.types.is_dictionary(field.type):  # whose texts may stand there twice
@@ -106,12 +110,8 @@ def batches_of_table(table: pa.Table, columns: Sequence[str], rows: int) -> Iter
     yield from chosen.to_batches(max_chunksize=rows)
 
 
-def batches_of_files(files: Iterable[Path], columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
-    """The rows of Parquet files, one file after the other, texts as numbers in dictionaries.
-
-    Raises:
-        Unknown: a column is not in all files, or not of the same type.
-    """
+def _batches_of_files(files: Iterable[Path], columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+    """The rows of Parquet files, one file after the other, texts as numbers in dictionaries."""
     types: list[pa.DataType] | None = None
     for file in files:
         schema = pq.read_schema(file)

@@ -10,8 +10,8 @@ import numpy as np
 from sqlglot import exp
 
 from crmml.features.expressions import AGE, case, column, number
-from crmml.features.stream.casts import DIGITS, largest
-from crmml.features.stream.rows import Array, Rows, Runs, Vector, vector
+from crmml.features.stream.rows import Array, Rows, Runs, Vector, filled, vector
+from crmml.features.stream.sums import fits
 from crmml.features.stream.values import Expressions, Value
 
 Recent = Callable[[Rows, Runs], Vector | None]
@@ -66,16 +66,10 @@ def _apart(node: exp.Count | exp.Sum) -> tuple[exp.Expr | None, int] | None:
 def _first(age: Vector, rows: Rows, runs: Runs, window: int) -> Array | None:
     """The first row of each run that is in the window, or the run's end; None where rows are in no order of time."""
     data = age.whole(len(rows))
-    ordered = rows.remember(("in order of time", len(runs)), lambda: _in_order(data, runs))
+    ordered = rows.remember(("in order of time", len(runs)), lambda: runs.never_rise(data))
     if not ordered or age.missing is not None:
         return None
     return runs.ends - np.add.reduceat(data <= window, runs.starts, dtype=np.int32)
-
-
-def _in_order(age: Array, runs: Runs) -> bool:
-    rising = age[1:] > age[:-1]
-    rising[runs.starts[1:] - 1] = False
-    return not rising.any()
 
 
 def _there(value: Value | None, rows: Rows, first: Array, runs: Runs) -> Array:
@@ -91,10 +85,9 @@ def _total(values: object, rows: Rows, runs: Runs) -> Array | None:
     """The running total of whole numbers; None where the sum of a run may have more than 64 bits."""
     if not isinstance(values, Vector) or values.data.dtype.kind != "i":
         return None
-    data = values.whole(len(rows))
-    data = data if values.missing is None else data * ~values.missing
+    data = filled(values.whole(len(rows)), values.missing)
     # The total itself may go round: the difference of two is right as long as that has 64 bits.
-    return _running(data) if largest(Vector(data)) * runs.longest < 10**DIGITS else None
+    return _running(data) if fits(data, runs) else None
 
 
 def _running(data: Array) -> Array:

@@ -39,9 +39,6 @@ class Vector:
     scale: int = 0
     wide: bool = False
 
-    def __len__(self) -> int:
-        return len(self.data)
-
     def take(self, rows: Array) -> "Vector":
         """The values of some rows."""
         missing = None if self.missing is None else self.missing[rows]
@@ -84,9 +81,6 @@ class Words:
     codes: Array
     texts: pa.Array
     missing: Array | None = None
-
-    def __len__(self) -> int:
-        return len(self.codes)
 
     def take(self, rows: Array) -> "Words":
         """The values of some rows."""
@@ -197,6 +191,12 @@ class Runs:
         """The rows of the longest run."""
         return int(self.lengths.max(initial=0))
 
+    def never_rise(self, values: Array) -> bool:
+        """Whether no value is greater than the one before it in its run."""
+        rising = values[1:] > values[:-1]
+        rising[self.starts[1:] - 1] = False
+        return not rising.any()
+
     @cached_property
     def number(self) -> Array:
         """The number of the run of each row."""
@@ -224,6 +224,12 @@ def changes(*values: Array) -> Array:
     if rows:
         other[1:] = np.logical_or.reduce([each[1:] != each[:-1] for each in values])
     return np.flatnonzero(other)
+
+
+def filled(data: Array, missing: Array | None) -> Array:
+    """Whole numbers with 0 where one is missing."""
+    # A product takes the same time whatever is missing; a choice waits for each guess that was wrong.
+    return data if missing is None else data * ~missing
 
 
 def narrowest(data: Array) -> np.dtype[Any]:
@@ -282,7 +288,7 @@ def _data(column: pa.Array, kind: npt.DTypeLike) -> Array:
 def _whole(column: pa.Array, missing: Array | None) -> Array:
     """Whole numbers, 0 where one is missing."""
     data = _data(column, np.dtype(f"i{column.type.bit_width // 8}")).astype(np.int64, copy=False)
-    return data if missing is None else data * ~missing
+    return filled(data, missing)
 
 
 def _missing(column: pa.Array) -> Array | None:

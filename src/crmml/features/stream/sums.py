@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from crmml.features.stream.casts import DIGITS, largest
-from crmml.features.stream.rows import Array, Product, Rows, Runs, Unknown, Values, Vector
+from crmml.features.stream.rows import Array, Product, Rows, Runs, Unknown, Values, Vector, filled
 
 # A product is that of parts of its factors: two parts of 23 bits where the factors have 46, else three of 21, of which
 # the last has the sign. The sum of the products of parts stays within 64 bits for so many rows.
@@ -27,23 +27,11 @@ class Total:
     missing: Array | None
     scale: int
 
-    def put(self, places: Array, size: int) -> "Total":
-        """The sums at some of `size` places, missing at the others."""
-        return Total(
-            spread(self.high, places, size),
-            spread(self.low, places, size),
-            missing_elsewhere(self.missing, places, size),
-            self.scale,
-        )
-
     @classmethod
     def of(cls, sums: Vector) -> "Total":
         """Sums of 64 bits."""
         data = sums.data.astype(np.int64, copy=False)
         return cls(data >> 63, data.view(np.uint64), sums.missing, sums.scale)
-
-    def __len__(self) -> int:
-        return len(self.low)
 
 
 def spread(values: Array, places: Array, size: int) -> Array:
@@ -52,15 +40,6 @@ def spread(values: Array, places: Array, size: int) -> Array:
         return values
     every = np.zeros(size, values.dtype)
     every[places] = values
-    return every
-
-
-def missing_elsewhere(missing: Array | None, places: Array, size: int) -> Array | None:
-    """What is missing of values at some of `size` places: what was, and the other places."""
-    if len(places) == size:
-        return missing
-    every = np.ones(size, bool)
-    every[places] = False if missing is None else missing
     return every
 
 
@@ -75,22 +54,21 @@ def total(value: Values, rows: Rows, runs: Runs) -> Vector | Total:
     if value.missing is not None:
         missing = np.logical_and.reduceat(value.missing, runs.starts)
     if isinstance(value, Product):
-        left, right = (_filled(each, value.missing, len(rows)) for each in (value.left, value.right))
+        left, right = (filled(each.whole(len(rows)), value.missing) for each in (value.left, value.right))
         return Total(*_products(left, right, runs), missing, value.scale)
     if not isinstance(value, Vector) or value.data.dtype.kind != "i":
         raise Unknown("a sum of what is no whole number")
-    data = _filled(value, value.missing, len(rows))
-    if largest(Vector(data)) * runs.longest < 10**DIGITS:
+    data = filled(value.whole(len(rows)), value.missing)
+    if fits(data, runs):
         return Vector(np.add.reduceat(data, runs.starts), missing, value.scale, wide=True)
     # The upper and the lower half of each number add up within 64 bits, whatever the numbers.
     lower = np.add.reduceat(data & (2**HALF - 1), runs.starts)
     return Total(*_carried([(lower, 0), (np.add.reduceat(data >> HALF, runs.starts), HALF)]), missing, value.scale)
 
 
-def _filled(value: Vector, missing: Array | None, rows: int) -> Array:
-    data = value.whole(rows)
-    # A product takes the same time whatever is missing; a choice waits for each guess that was wrong.
-    return data if missing is None else data * ~missing
+def fits(data: Array, runs: Runs) -> bool:
+    """Whether the sum of each run has the digits of 64 bits."""
+    return bool(largest(Vector(data)) * runs.longest < 10**DIGITS)
 
 
 def _products(left: Array, right: Array, runs: Runs) -> tuple[Array, Array]:

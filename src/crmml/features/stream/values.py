@@ -164,12 +164,13 @@ class Expressions:
 
     def _function(self, node: exp.Anonymous) -> Value:
         """The functions that a log is read with; a time is the microseconds since 1970."""
-        name, inner = node.name.casefold(), self.of(node.expressions[0])
+        name = node.name.casefold()
+        if name not in ("epoch_us", "make_timestamp"):
+            raise Unknown(node.sql())
+        inner = self.of(node.expressions[0])
         if name == "epoch_us":
             return lambda rows: moments(inner(rows)).us
-        if name == "make_timestamp":
-            return lambda rows: Moments(vector(inner(rows)))
-        raise Unknown(node.sql())
+        return lambda rows: Moments(vector(inner(rows)))
 
     def _cast(self, node: exp.Cast) -> Value:
         if node.to.this in _TIMES:
@@ -312,10 +313,15 @@ def _multiplied(left: Vector, right: Vector) -> Vector | Product:
     return Vector(left.data * right.data, missing, left.scale + right.scale, left.wide or right.wide)
 
 
-def _divided(left: Vector, right: Vector) -> Vector:
+def _divisor(left: Vector, right: Vector) -> int:
     by = int(right.data) if right.data.ndim == 0 else 0
     if by <= 0 or left.scale or right.scale or left.data.dtype.kind != "i":
         raise Unknown("a division that is not one of whole numbers by a constant")
+    return by
+
+
+def _divided(left: Vector, right: Vector) -> Vector:
+    by = _divisor(left, right)
     found = left.data // by
     if left.data.size and left.data.min() < 0:  # towards zero, not down
         found = np.where(left.data < 0, -(-left.data // by), found)
@@ -323,9 +329,7 @@ def _divided(left: Vector, right: Vector) -> Vector:
 
 
 def _remainder(left: Vector, right: Vector) -> Vector:
-    by = int(right.data) if right.data.ndim == 0 else 0
-    if by <= 0 or left.scale or right.scale or left.data.dtype.kind != "i":
-        raise Unknown("a remainder that is not one of whole numbers by a constant")
+    by = _divisor(left, right)
     if left.data.size and left.data.min() < 0:  # with the sign of what is divided
         return Vector(np.fmod(left.data, by), left.missing)
     # A division is several times faster than a remainder.
