@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from crmml.features import kept
-from crmml.features.stream import groups, parts, program, reading, recent, sums, values, windows
+from crmml.features.stream import groups, last, parts, program, reading, recent, sums, values, wide, windows
 from crmml.features.stream.rows import Vector
 from crmml.features.table import Table
 from tests.features.same_bits import differing
@@ -19,7 +19,7 @@ NOTICED = {f"parts: {what}" for what in ("in order of time only", "in order of c
 
 def mutants() -> dict[str, tuple[Any, str, Any]]:
     before, following, chosen, code = values.before, windows._following, values._chosen, groups.code_of
-    first = recent._first
+    first, column, rest = recent._first, last.of_buffers, kept.Kept._rest
     return {
         "before: of any customer": (
             values,
@@ -53,6 +53,13 @@ def mutants() -> dict[str, tuple[Any, str, Any]]:
         "window: longer": (recent, "_first", lambda age, rows, runs, us: first(age, rows, runs, us + 10**9)),
         "window: of any age": (recent, "_first", lambda age, rows, runs, us: runs.starts),
         "or: and": (values, "_or", values._and),
+        "last: nothing is missing": (last, "of_buffers", lambda kind, data, missing: column(kind, data, None)),
+        "last: columns of other customers": (
+            kept.Kept,
+            "_rest",
+            lambda *asked: {name: values[::-1] for name, values in rest(*asked).items()},
+        ),
+        "wide: the lower half only": (wide, "as_double", lambda value: Vector(value.low / 1e6, value.missing)),
         "chosen: the other": (values, "_chosen", lambda c, then, other, rows: chosen(c, other or then, then, rows)),
     }
 

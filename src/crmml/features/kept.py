@@ -24,7 +24,8 @@ from crmml.features.in_order import is_in_order, looking_back, sorted_by_custome
 from crmml.features.plan import AT, Text
 from crmml.features.stream.batches import answer, rows_within, whole_customers
 from crmml.features.stream.columns import Answer
-from crmml.features.stream.left import answers_all, events_of, left_of, program_of
+from crmml.features.stream.last import finished
+from crmml.features.stream.left import answers_all, events_of, left_of, program_of, selecting
 from crmml.features.stream.parts import SIZE, Parts
 from crmml.features.stream.program import Events, Program
 from crmml.features.stream.reading import Reading, batches_of, rows_of
@@ -100,9 +101,8 @@ class Kept:
         """By one pass over the log itself; None where that does not answer everything."""
         if answers_all(text, program):
             found = self._read_here(share, text, program) or self._pass(text, program, self._read(share))
-            left = left_of(text, self._found, found.types) if found else None
-            if found and left and found.in_order and not left.reads_events:
-                return self._rest(found, left.whole())
+            if found and found.in_order and (rows := self._finished(text, found)) is not None:
+                return rows
         self._once = False
         return None
 
@@ -147,9 +147,8 @@ class Kept:
         if share.is_range:
             rows = rows.where(*self._range(table, share))
         found = self._pass(text, program, rows) if program and self._in_order else None
-        if found and found.types:
-            left = left_of(text, self._found, found.types)
-            return self._rest(found, self._run_on(rows, left) if left.reads_events else left.whole())
+        if found and found.types and (table := self._finished(text, found, rows)) is not None:
+            return table
         return self._engine.arrow(self._text_of(share, text, rows))
 
     def _pass(self, text: Text, program: Program, rows: exp.Select) -> Answer | None:
@@ -166,11 +165,28 @@ class Kept:
         threads = max(1, (self._engine.threads or os.cpu_count() or 1) // 2)
         return rows_within(self._engine.memory_limit, threads), threads
 
-    def _rest(self, found: Answer, query: exp.Select) -> pa.Table:
+    def _finished(self, text: Text, found: Answer, rows: exp.Select | None = None) -> pa.Table | None:
+        """The rows of the table of a text, of what one pass has found, and what the engine finds of the others.
+
+        None where that has to read the events, and no rows of a table are given.
+        """
+        columns = finished(text.query, found)
+        others = [each for each in text.query.expressions if each.alias_or_name not in columns]
+        if others:
+            left = left_of(Text(text.steps, selecting(text.query, others)), self._found, found.types)
+            if left.reads_events and rows is None:
+                return None
+            # Where some columns are there already the engine reads what was found, in its order, and nothing else.
+            query = self._run_on(rows, left) if rows is not None and left.reads_events else left.whole()
+            columns |= self._rest(found, query)
+        return pa.table({each.alias_or_name: columns[each.alias_or_name] for each in text.query.expressions})
+
+    def _rest(self, found: Answer, query: exp.Select) -> dict[str, pa.ChunkedArray]:
         self._engine.register(self._found, found.table)
         try:
             query.set("order", None)
-            return self._engine.arrow(query)
+            table = self._engine.arrow(query)
+            return dict(zip(table.column_names, table.columns, strict=True))
         finally:
             self._engine.unregister(self._found)
 

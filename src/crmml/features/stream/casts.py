@@ -11,6 +11,8 @@ from crmml.features.stream.rows import Array, Unknown, Values, Vector, Words
 EXACT_DOUBLES = 2**53
 # Results below this need no look at each of them.
 SAFE = 2**62
+# Of whole numbers below this, logarithms stand in a table.
+MOST_LOGARITHMS = 2**20
 # The digits of a decimal of 64 bits, and of a wide one.
 DIGITS, WIDE_DIGITS = 18, 38
 
@@ -66,32 +68,40 @@ def as_decimal(value: Vector, digits: int, scale: int) -> Vector:
 
 
 def as_double(value: Vector) -> Vector:
-    """Numbers as doubles: of a decimal, its digits over a power of ten."""
+    """Numbers as doubles: of a decimal the nearest, as division gives it where its digits are a double."""
     if value.data.dtype.kind == "f":
         return value
     if value.data.dtype.kind != "i":
         raise Unknown("truth values as doubles")
     unit = 10**value.scale
-    found = value.data / float(unit)
-    if value.scale and largest(value) > EXACT_DOUBLES:  # as the engine does: the whole and the rest apart
-        whole = np.where(value.data < 0, -(-value.data // unit), value.data // unit)
-        apart = whole.astype(float) + (value.data - whole * unit) / float(unit)
-        found = np.where(np.abs(value.data) > EXACT_DOUBLES, apart, found)
+    found = np.asarray(value.data / float(unit))
+    if value.scale and largest(value) > EXACT_DOUBLES:
+        others = np.abs(value.data) > EXACT_DOUBLES
+        found[others] = [each / unit for each in value.data[others].tolist()]
     return Vector(found, value.missing)
 
 
 def logarithm(value: Vector) -> Vector:
     """Natural logarithms, by the function that the engine calls; missing for what has none, which is an error there."""
-    if value.data.size and value.data.min() >= 0 and value.data.max() < len(_LOGARITHMS):
+    if value.data.size and value.data.min() >= 0 and (most := value.data.max()) < MOST_LOGARITHMS:
         place = value.data.astype(np.int64)
         if np.array_equal(place, value.data):
-            return Vector(_LOGARITHMS[place], value.missing)
+            table = _LOGARITHMS if most < len(_LOGARITHMS) else _logarithms_at(place)
+            return Vector(table[place], value.missing)
     found, place = np.unique(value.data, return_inverse=True)
     return Vector(_logarithms(found.tolist())[place].reshape(value.data.shape), value.missing)
 
 
 def _logarithms(values: Iterable[float]) -> Array:
     return np.array([math.log(each) if each > 0 else math.nan for each in values])
+
+
+def _logarithms_at(places: Array) -> Array:
+    """A table with the logarithms of some whole numbers."""
+    wanted = np.flatnonzero(np.bincount(places.reshape(-1)))
+    table = np.empty(wanted[-1] + 1)
+    table[wanted] = _logarithms(wanted.tolist())
+    return table
 
 
 # Of small whole numbers, which most are that a logarithm is taken of.

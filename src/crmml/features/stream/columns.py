@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 from crmml.features.stream.casts import DIGITS, WIDE_DIGITS
 from crmml.features.stream.folds import Found
 from crmml.features.stream.program import CUSTOMER, Side
-from crmml.features.stream.rows import Array, Vector, Words, narrowest
-from crmml.features.stream.sums import Total, validity
+from crmml.features.stream.rows import Array, Total, Vector, Words, narrowest
+from crmml.features.stream.sums import validity
 
 # What the engine calls the types of what is found.
 BIGINT, HUGEINT, DOUBLE, TEXT = "BIGINT", "HUGEINT", "DOUBLE", "VARCHAR"
@@ -110,15 +110,16 @@ def column_of(places: list[Array], found: list[Found], size: int) -> pa.Array:
         halves = np.zeros((size, 2), np.uint64)
         for place, total in zip(places, totals, strict=True):
             halves[place, 0], halves[place, 1] = total.low, total.high.view(np.uint64)
-        return _of_buffers(pa.decimal128(WIDE_DIGITS, totals[0].scale), halves, missing)
+        return of_buffers(pa.decimal128(WIDE_DIGITS, totals[0].scale), halves, missing)
     scale = numbers[0].scale
     data = np.zeros(size, np.int64 if scale else np.result_type(*(each.data for each in numbers)))
     for place, number in zip(places, numbers, strict=True):
         data[place] = number.data
-    return _of_buffers(pa.decimal64(DIGITS, scale) if scale else pa.from_numpy_dtype(data.dtype), data, missing)
+    return of_buffers(pa.decimal64(DIGITS, scale) if scale else pa.from_numpy_dtype(data.dtype), data, missing)
 
 
-def _of_buffers(kind: pa.DataType, data: Array, missing: Array | None) -> pa.Array:
+def of_buffers(kind: pa.DataType, data: Array, missing: Array | None) -> pa.Array:
+    """Numbers as a column of a type that keeps them in the same way."""
     return pa.Array.from_buffers(kind, len(data), [validity(missing), pa.py_buffer(data)])
 
 
@@ -135,6 +136,11 @@ def _texts(places: list[Array], found: list[Words], size: int) -> pa.Array:
     row = np.full(size, -1)
     row[np.concatenate(places)] = np.arange(len(every))
     return every.take(pa.array(row, mask=row < 0))
+
+
+def is_wide(kind: str) -> bool:
+    """Whether a type of the engine has 38 digits."""
+    return kind == HUGEINT or kind.startswith(f"DECIMAL({WIDE_DIGITS},")
 
 
 def type_of(found: Found) -> str:

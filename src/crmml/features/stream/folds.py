@@ -9,8 +9,8 @@ from sqlglot import exp
 
 from crmml.features.stream.casts import as_double
 from crmml.features.stream.recent import recent
-from crmml.features.stream.rows import Array, Rows, Runs, Unknown, Values, Vector, Words, vector
-from crmml.features.stream.sums import Total, total
+from crmml.features.stream.rows import Array, Rows, Runs, Total, Unknown, Values, Vector, Words, vector
+from crmml.features.stream.sums import total
 from crmml.features.stream.values import Expressions
 
 Found = Vector | Words | Total

@@ -64,6 +64,18 @@ def left_of(text: Text, source: str, known: Mapping[str, Mapping[str, str]]) -> 
     return Text(_reached([*text.steps, Step(STREAMED, streamed, kept=False)], query), query)
 
 
+def selecting(query: exp.Select, expressions: Sequence[exp.Expr]) -> exp.Select:
+    """A copy of a query that has these expressions instead of its own."""
+    parts = {**query.args, "expressions": list(expressions)}
+    return exp.Select(**{name: _copied(part) for name, part in parts.items()})
+
+
+def _copied(part: object) -> object:
+    if isinstance(part, list):
+        return [_copied(each) for each in part]
+    return part.copy() if isinstance(part, exp.Expr) else part
+
+
 def _typed(name: str, kind: str) -> exp.Expr:
     found = exp.column(name, quoted=True)
     return found if kind in AS_THEY_ARE else exp.alias_(exp.cast(found, kind), name, quoted=True)

@@ -21,8 +21,8 @@ from crmml.features.plan import CODED, HISTORY
 from crmml.features.stream.casts import comparable
 from crmml.features.stream.folds import Fold, Found, fold_of
 from crmml.features.stream.groups import grouped
-from crmml.features.stream.rows import Array, Rows, Runs, Unknown, Values, Vector, changes, values_of, vector
-from crmml.features.stream.sums import Total, spread
+from crmml.features.stream.rows import Array, Rows, Runs, Total, Unknown, Values, Vector, changes, values_of, vector
+from crmml.features.stream.sums import spread
 from crmml.features.stream.values import Expressions, Value
 
 CUSTOMER = "customer_id"

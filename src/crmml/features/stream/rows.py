@@ -69,6 +69,27 @@ class Product:
 
 
 @dataclass(frozen=True)
+class Total:
+    """Whole numbers of 128 bits, such as sums: `high * 2^64 + low`, with `scale` places behind the point."""
+
+    high: Array
+    low: Array
+    missing: Array | None
+    scale: int
+
+    @classmethod
+    def of(cls, sums: Vector) -> "Total":
+        """Sums of 64 bits."""
+        data = sums.data.astype(np.int64, copy=False)
+        return cls(data >> 63, data.view(np.uint64), sums.missing, sums.scale)
+
+    def take(self, rows: Array) -> "Total":
+        """The values of some rows."""
+        missing = None if self.missing is None else self.missing[rows]
+        return Total(self.high[rows], self.low[rows], missing, self.scale)
+
+
+@dataclass(frozen=True)
 class Words:
     """Texts of rows.
 
@@ -111,7 +132,7 @@ class Moments:
         return Moments(self.us.take(rows))
 
 
-Values = Vector | Product | Words | Moments
+Values = Vector | Product | Total | Words | Moments
 
 
 class Rows:
@@ -250,21 +271,20 @@ def values_of(column: pa.Array) -> Values:
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         column = column.dictionary_encode()
         kind = column.type
-    missing = _missing(column)
+    missing = missing_of(column)
     if pa.types.is_dictionary(kind) and not column.dictionary.null_count:
         column.dictionary.validate(full=True)
         codes = pc.fill_null(column.indices, 0).to_numpy(zero_copy_only=False)
         return Words(codes, column.dictionary, missing)
     if pa.types.is_decimal128(kind) and kind.precision <= 18:
         # Of the two halves of a number the lower says everything, where it has 64 bits.
-        halves = np.frombuffer(column.buffers()[1], np.int64)[2 * column.offset :][: 2 * len(column)]
-        return Vector(halves[::2].copy(), missing, scale=kind.scale)
+        return Vector(halves_of(column)[:, 0].copy(), missing, scale=kind.scale)
     if pa.types.is_boolean(kind):
         return Vector(pc.fill_null(column, False).to_numpy(zero_copy_only=False), missing)
     if pa.types.is_signed_integer(kind):
         return Vector(_whole(column, missing), missing)
     if pa.types.is_float64(kind):
-        data = _data(column, np.float64)
+        data = data_of(column, np.float64)
         # Below what is missing stands anything, NaN too.
         return Vector(data if missing is None else np.where(missing, 0.0, data), missing)
     if pa.types.is_timestamp(kind) and kind.unit in _US:
@@ -280,18 +300,24 @@ _US = {"s": 1_000_000, "ms": 1_000, "us": 1}
 _DAY = 86_400_000_000
 
 
-def _data(column: pa.Array, kind: npt.DTypeLike) -> Array:
+def halves_of(column: pa.Array) -> Array:
+    """The lower and the upper half of decimals of 128 bits, int64 (rows, 2)."""
+    return np.frombuffer(column.buffers()[1], np.int64)[2 * column.offset :][: 2 * len(column)].reshape(-1, 2)
+
+
+def data_of(column: pa.Array, kind: npt.DTypeLike) -> Array:
     """The numbers of a column as they stand in memory."""
     return np.frombuffer(column.buffers()[1], kind)[column.offset :][: len(column)]
 
 
 def _whole(column: pa.Array, missing: Array | None) -> Array:
     """Whole numbers, 0 where one is missing."""
-    data = _data(column, np.dtype(f"i{column.type.bit_width // 8}")).astype(np.int64, copy=False)
+    data = data_of(column, np.dtype(f"i{column.type.bit_width // 8}")).astype(np.int64, copy=False)
     return filled(data, missing)
 
 
-def _missing(column: pa.Array) -> Array | None:
+def missing_of(column: pa.Array) -> Array | None:
+    """Which values of a column are missing; None where all are there."""
     if not column.null_count:
         return None
     there = np.unpackbits(np.frombuffer(column.buffers()[0], np.uint8), bitorder="little")

@@ -1,13 +1,12 @@
 """Exact sums of whole numbers and of their products, of up to 128 bits."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
 from crmml.features.stream.casts import DIGITS, largest
-from crmml.features.stream.rows import Array, Product, Rows, Runs, Unknown, Values, Vector, filled
+from crmml.features.stream.rows import Array, Product, Rows, Runs, Total, Unknown, Values, Vector, filled
 
 # A product is that of parts of its factors: two parts of 23 bits where the factors have 46, else three of 21, of which
 # the last has the sign. The sum of the products of parts stays within 64 bits for so many rows.
@@ -16,22 +15,6 @@ MOST_ROWS = {SHORT: 2**15, LONG: 2**19}
 HALF = 32
 # Fewer than 38 digits have.
 MOST_BITS = 124
-
-
-@dataclass(frozen=True)
-class Total:
-    """Sums: `high * 2^64 + low`, with `scale` places behind the point; all of shape (runs,)."""
-
-    high: Array
-    low: Array
-    missing: Array | None
-    scale: int
-
-    @classmethod
-    def of(cls, sums: Vector) -> "Total":
-        """Sums of 64 bits."""
-        data = sums.data.astype(np.int64, copy=False)
-        return cls(data >> 63, data.view(np.uint64), sums.missing, sums.scale)
 
 
 def spread(values: Array, places: Array, size: int) -> Array:
@@ -63,7 +46,7 @@ def total(value: Values, rows: Rows, runs: Runs) -> Vector | Total:
         return Vector(np.add.reduceat(data, runs.starts), missing, value.scale, wide=True)
     # The upper and the lower half of each number add up within 64 bits, whatever the numbers.
     lower = np.add.reduceat(data & (2**HALF - 1), runs.starts)
-    return Total(*_carried([(lower, 0), (np.add.reduceat(data >> HALF, runs.starts), HALF)]), missing, value.scale)
+    return Total(*carried([(lower, 0), (np.add.reduceat(data >> HALF, runs.starts), HALF)]), missing, value.scale)
 
 
 def fits(data: Array, runs: Runs) -> bool:
@@ -77,20 +60,20 @@ def _products(left: Array, right: Array, runs: Runs) -> tuple[Array, Array]:
     if runs.longest >= MOST_ROWS[cut]:
         raise Unknown("sums of products of very many rows")
     sums: list[tuple[Array, int]] = []
-    parts = [_part(right, place, bits, number) for place in range(number)]
+    parts = [part_of(right, place, bits, number) for place in range(number)]
     for place in range(number):
-        part = _part(left, place, bits, number)
+        part = part_of(left, place, bits, number)
         sums += [(np.add.reduceat(part * its, runs.starts), bits * (place + other)) for other, its in enumerate(parts)]
-    return _carried(sums)
+    return carried(sums)
 
 
-def _part(data: Array, place: int, bits: int, number: int) -> Array:
+def part_of(data: Array, place: int, bits: int, number: int) -> Array:
     """The `place`-th of the parts of which `data` is the sum, each times `2^(bits place)`; only the last has a sign."""
     shifted = data >> (bits * place)
     return shifted if place == number - 1 else shifted & ((1 << bits) - 1)
 
 
-def _carried(sums: Iterable[tuple[Array, int]]) -> tuple[Array, Array]:
+def carried(sums: Iterable[tuple[Array, int]]) -> tuple[Array, Array]:
     """The sum of each `value * 2^shift`, in the two halves of 128 bits.
 
     Unknown where that is near the 38 digits that a sum may have: what is too much, the engine says.

@@ -56,14 +56,14 @@ class Expressions:
             exp.Column: self._column,
             exp.Literal: _literal,
             exp.Paren: lambda node: self.of(node.this),
-            exp.Neg: lambda node: self._binary(_added, exp.Literal.number(0), node.this, sign=-1),
-            exp.Add: lambda node: self._binary(_added, node.this, node.expression),
-            exp.Sub: lambda node: self._binary(_added, node.this, node.expression, sign=-1),
-            exp.Mul: lambda node: self._binary(_multiplied, node.this, node.expression),
+            exp.Neg: lambda node: self._binary(added, exp.Literal.number(0), node.this, sign=-1),
+            exp.Add: lambda node: self._binary(added, node.this, node.expression),
+            exp.Sub: lambda node: self._binary(added, node.this, node.expression, sign=-1),
+            exp.Mul: lambda node: self._binary(multiplied, node.this, node.expression),
             exp.IntDiv: lambda node: self._binary(_divided, node.this, node.expression),
             exp.Mod: lambda node: self._binary(_remainder, node.this, node.expression),
             exp.Anonymous: self._function,
-            exp.IsNan: self._is_nan,
+            exp.IsNan: lambda node: self._unary(is_nan, node.this),
             exp.Not: self._not,
             exp.And: lambda node: self._binary(_and, node.this, node.expression),
             exp.Or: lambda node: self._binary(_or, node.this, node.expression),
@@ -72,7 +72,7 @@ class Expressions:
             exp.Coalesce: self._coalesce,
             exp.Case: self._case,
             exp.Cast: self._cast,
-            exp.Ln: self._logarithm,
+            exp.Ln: lambda node: self._unary(logarithm, node.this),
             exp.Div: lambda node: self._binary(_ratio, node.this, node.expression),
             exp.Pow: self._power,
             exp.Round: self._round,
@@ -98,6 +98,10 @@ class Expressions:
     def _binary(self, compute: Callable[..., Values], left: exp.Expr, right: exp.Expr, **how: int) -> Value:
         one, other = self.of(left), self.of(right)
         return lambda rows: compute(vector(one(rows)), vector(other(rows)), **how)
+
+    def _unary(self, compute: Callable[[Vector], Values], inner: exp.Expr) -> Value:
+        value = self.of(inner)
+        return lambda rows: compute(vector(value(rows)))
 
     def _column(self, node: exp.Column) -> Value:
         table, name = node.table, node.name
@@ -136,10 +140,6 @@ class Expressions:
             raise Unknown(node.sql())
         first, other = self.of(node.this), self.of(node.expressions[0])
         return lambda rows: _first_there(first(rows), other(rows))
-
-    def _is_nan(self, node: exp.IsNan) -> Value:
-        inner = self.of(node.this)
-        return lambda rows: is_nan(vector(inner(rows)))
 
     def _case(self, node: exp.Case) -> Value:
         if node.this:
@@ -195,10 +195,6 @@ class Expressions:
         constant = Moments(Vector(np.array(since // timedelta(microseconds=1))))
         return lambda _: constant
 
-    def _logarithm(self, node: exp.Ln) -> Value:
-        inner = self.of(node.this)
-        return lambda rows: logarithm(vector(inner(rows)))
-
     def _window(self, node: exp.Window) -> Value:
         offset, goal = offset_of(node), followed(node)
         if offset is not None:
@@ -216,8 +212,7 @@ class Expressions:
     def _round(self, node: exp.Round) -> Value:
         if node.args.get("decimals"):
             raise Unknown(node.sql())
-        inner = self.of(node.this)
-        return lambda rows: rounded(vector(inner(rows)))
+        return self._unary(rounded, node.this)
 
 
 def _literal(node: exp.Literal) -> Value:
@@ -231,14 +226,14 @@ def _literal(node: exp.Literal) -> Value:
     return lambda _: constant
 
 
-def _either(left: Array | None, right: Array | None) -> Array | None:
+def either(left: Array | None, right: Array | None) -> Array | None:
     """Missing where one of two is."""
     if left is None or right is None:
         return right if left is None else left
     return left | right
 
 
-def _alike(left: Vector, right: Vector) -> tuple[Array, Array, int]:
+def alike(left: Vector, right: Vector) -> tuple[Array, Array, int]:
     """The data of two numbers with the same places behind the point."""
     if left.data.dtype != right.data.dtype:
         raise Unknown(f"{left.data.dtype} and {right.data.dtype}")
@@ -256,14 +251,14 @@ def _scaled(value: Vector, scale: int) -> Array:
 
 
 def _compared(compare: Callable[[Array, Array], Array], left: Vector, right: Vector) -> Vector:
-    one, other, _ = _alike(left, right)
-    missing = _either(left.missing, right.missing)
+    one, other, _ = alike(left, right)
+    missing = either(left.missing, right.missing)
     found = compare(one, other)
     return Vector(found if missing is None else found & ~missing, missing)
 
 
 def _and(left: Vector, right: Vector) -> Vector:
-    missing = _either(left.missing, right.missing)
+    missing = either(left.missing, right.missing)
     if missing is not None:  # false if one is false, whatever the other
         missing = missing & (left.data | _none(left)) & (right.data | _none(right))
     return Vector(left.data & right.data, missing)
@@ -271,7 +266,7 @@ def _and(left: Vector, right: Vector) -> Vector:
 
 def _or(left: Vector, right: Vector) -> Vector:
     true = left.data | right.data
-    missing = _either(left.missing, right.missing)
+    missing = either(left.missing, right.missing)
     return Vector(true, None if missing is None else missing & ~true)
 
 
@@ -282,7 +277,7 @@ def _first_there(value: Values, other: Values) -> Values:
     value, other = vector(value), vector(other)
     if value.missing is None:
         return value
-    one, two, scale = _alike(value, other)
+    one, two, scale = alike(value, other)
     missing = None if other.missing is None else value.missing & other.missing
     return Vector(np.where(value.missing, two, one), missing, scale, value.wide or other.wide)
 
@@ -291,17 +286,17 @@ def _none(value: Vector) -> Array:
     return np.zeros((), bool) if value.missing is None else value.missing
 
 
-def _added(left: Vector, right: Vector, sign: int = 1) -> Vector:
+def added(left: Vector, right: Vector, sign: int = 1) -> Vector:
     # Ages have less than 59 bits and exact decimals less than 60: a sum of two always fits.
-    one, other, scale = _alike(left, right)
+    one, other, scale = alike(left, right)
     if one.dtype.kind == "f":
         raise Unknown("a sum of doubles")
-    missing = _either(left.missing, right.missing)
+    missing = either(left.missing, right.missing)
     return Vector(one + other if sign > 0 else one - other, missing, scale, left.wide or right.wide)
 
 
-def _multiplied(left: Vector, right: Vector) -> Vector | Product:
-    missing = _either(left.missing, right.missing)
+def multiplied(left: Vector, right: Vector) -> Vector | Product:
+    missing = either(left.missing, right.missing)
     if left.data.dtype.kind == "f" and not right.data.ndim:
         right = as_double(right)
     if left.data.dtype != right.data.dtype:
@@ -364,7 +359,7 @@ def _chosen(condition: Value, then: Value, otherwise: Value | None, rows: Rows) 
         data = value.data & met if value.data.dtype == bool else without_nan(value.data, unmet)
         return Vector(data, unmet, value.scale, value.wide)
     value, other = vector(value), vector(otherwise(rows))
-    one, two, scale = _alike(value, other)
+    one, two, scale = alike(value, other)
     none = value.missing is None and other.missing is None
     missing: Array | None = None if none else np.where(met, _none(value), _none(other))
     return Vector(np.where(met, one, two), missing, scale, value.wide or other.wide)
