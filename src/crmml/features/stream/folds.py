@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from sqlglot import exp
 
 from crmml.features.stream.casts import as_double
-from crmml.features.stream.recent import recent
+from crmml.features.stream.recent import first_or_last, recent
 from crmml.features.stream.rows import Array, Rows, Runs, Total, Unknown, Values, Vector, Words, vector
 from crmml.features.stream.sums import total
 from crmml.features.stream.values import Expressions
@@ -25,11 +25,11 @@ def fold_of(node: exp.Expr, expressions: Expressions) -> Fold:
     """
     if isinstance(node, exp.Count | exp.Sum):
         plain = _count(node, expressions) if isinstance(node, exp.Count) else _sum(node, expressions)
-        lately = recent(node, expressions)
-        return plain if lately is None else _either(lately, plain)
+        return _either(recent(node, expressions), plain)
     if isinstance(node, exp.Min | exp.Max):
         value, greatest = expressions.of(node.this), isinstance(node, exp.Max)
-        return lambda rows, runs: _edge(value(rows), rows, runs, greatest=greatest)
+        outer = first_or_last(node, expressions)
+        return _either(outer, lambda rows, runs: _edge(value(rows), rows, runs, greatest=greatest))
     if isinstance(node, exp.Median):
         return _quantile(node.this, 0.5, expressions)
     if isinstance(node, exp.PercentileCont):
@@ -37,8 +37,10 @@ def fold_of(node: exp.Expr, expressions: Expressions) -> Fold:
     raise Unknown(node.sql())
 
 
-def _either(first: Callable[[Rows, Runs], Found | None], other: Fold) -> Fold:
+def _either(first: Callable[[Rows, Runs], Found | None] | None, other: Fold) -> Fold:
     """The first that gives something."""
+    if first is None:
+        return other
 
     def found(rows: Rows, runs: Runs) -> Found:
         one = first(rows, runs)

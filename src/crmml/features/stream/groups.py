@@ -12,7 +12,7 @@ def grouped(owner: Array, keys: list[Values]) -> tuple[Array, Runs]:
     """The places of rows in order of owner and keys, and the runs of equal ones; in a run they stay in order."""
     codes = [code_of(key) for key in keys]
     order = order_of(owner, codes)
-    return order, Runs(changes(owner[order], *(code[order] for code in codes)), len(owner))
+    return order, Runs(changes(owner.take(order), *(code.take(order) for code in codes)), len(owner))
 
 
 def code_of(value: Values) -> Array:

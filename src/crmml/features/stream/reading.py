@@ -122,7 +122,8 @@ def _batches_of_files(files: Iterable[Path], columns: Sequence[str], rows: int) 
             raise Unknown(f"the types of {file}")
         types = own
         texts = [name for name, kind in zip(columns, own, strict=True) if pa.types.is_string(kind)]
-        with pq.ParquetFile(file, read_dictionary=texts) as opened:
+        # Of a file of this machine nothing is read ahead: that is for those that answer late.
+        with pq.ParquetFile(file, read_dictionary=texts, pre_buffer=False) as opened:
             for batch in opened.iter_batches(_at_once(opened.metadata, rows), columns=list(columns), use_threads=False):
                 yield batch.select(columns)
 

@@ -1,7 +1,9 @@
-"""Counts and sums of the rows of a window, as differences: rows in order of time end with those of every window.
+"""Aggregates of rows in order of time, for which few of them have to be looked at.
 
-With the running total of a column, a window costs one look at its first row for each customer, however many windows
-there are (a prefix sum; Blelloch, 1990, Prefix sums and their applications).
+Counts and sums of a window are differences: the rows of each customer end with those of every window. With the running
+total of a column, a window costs one look at its first row for each customer, however many windows there are (a prefix
+sum; Blelloch, 1990, Prefix sums and their applications). The greatest and the least age are those of the first and the
+last row.
 """
 
 from collections.abc import Callable
@@ -45,10 +47,47 @@ def recent(node: exp.Count | exp.Sum, expressions: Expressions) -> Recent | None
     return found
 
 
+def first_or_last(node: exp.Max | exp.Min, expressions: Expressions) -> Recent | None:
+    """The function that works out the greatest or least age of the rows that meet a condition.
+
+    It gives None where rows are in no order of time. None for the extremes of other values.
+    """
+    chosen = node.this
+    of = chosen.args["ifs"][0].args["true"] if _is_simple(chosen) else chosen
+    if of != column(AGE):
+        return None
+    value, age = expressions.of(chosen), expressions.of(of)
+    oldest = isinstance(node, exp.Max)
+
+    def found(rows: Rows, runs: Runs) -> Vector | None:
+        ages = _in_order(vector(age(rows)), rows, runs)
+        if ages is None:
+            return None
+        missing = value(rows).missing
+        if missing is None:
+            return Vector(ages.take(runs.starts if oldest else runs.ends - 1))
+        there = np.flatnonzero(~missing)
+        if not len(there):
+            return Vector(np.zeros(len(runs), np.int64), np.ones(len(runs), bool))
+        place = np.searchsorted(there, runs.starts) if oldest else np.searchsorted(there, runs.ends) - 1
+        row = there.take(place, mode="clip")
+        inside = (row >= runs.starts) & (row < runs.ends)
+        return Vector(ages.take(row), None if inside.all() else ~inside)
+
+    return found
+
+
+def _is_simple(node: exp.Expr) -> bool:
+    """Whether something is `CASE WHEN condition THEN value END`."""
+    if not isinstance(node, exp.Case) or node.this or node.args.get("default"):
+        return False
+    return len(node.args["ifs"]) == 1
+
+
 def _apart(node: exp.Count | exp.Sum) -> tuple[exp.Expr | None, int] | None:
     """What is counted or summed whatever its age (None: every row is counted), and the window."""
     chosen = node.this
-    if not isinstance(chosen, exp.Case) or chosen.this or chosen.args.get("default") or len(chosen.args["ifs"]) != 1:
+    if not _is_simple(chosen):
         return None
     (only,) = chosen.args["ifs"]
     every = list(only.this.flatten()) if isinstance(only.this, exp.And) else [only.this]
@@ -65,11 +104,15 @@ def _apart(node: exp.Count | exp.Sum) -> tuple[exp.Expr | None, int] | None:
 
 def _first(age: Vector, rows: Rows, runs: Runs, window: int) -> Array | None:
     """The first row of each run that is in the window, or the run's end; None where rows are in no order of time."""
+    data = _in_order(age, rows, runs)
+    return None if data is None else runs.ends - np.add.reduceat(data <= window, runs.starts, dtype=np.int32)
+
+
+def _in_order(age: Vector, rows: Rows, runs: Runs) -> Array | None:
+    """The ages of all rows; None where the rows of a run are in no order of time."""
     data = age.whole(len(rows))
     ordered = rows.remember(("in order of time", len(runs)), lambda: runs.never_rise(data))
-    if not ordered or age.missing is not None:
-        return None
-    return runs.ends - np.add.reduceat(data <= window, runs.starts, dtype=np.int32)
+    return data if ordered and age.missing is None else None
 
 
 def _there(value: Value | None, rows: Rows, first: Array, runs: Runs) -> Array:

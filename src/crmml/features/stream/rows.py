@@ -41,8 +41,9 @@ class Vector:
 
     def take(self, rows: Array) -> "Vector":
         """The values of some rows."""
-        missing = None if self.missing is None else self.missing[rows]
-        return Vector(self.data[rows] if self.data.ndim else self.data, missing, self.scale, self.wide)
+        # By `take`, as everywhere here: an index in brackets takes half as long again.
+        missing = None if self.missing is None else self.missing.take(rows)
+        return Vector(self.data.take(rows) if self.data.ndim else self.data, missing, self.scale, self.wide)
 
     def whole(self, rows: int) -> Array:
         """The data of every row, (rows,)."""
@@ -64,7 +65,7 @@ class Product:
 
     def take(self, rows: Array) -> "Product":
         """The values of some rows."""
-        missing = None if self.missing is None else self.missing[rows]
+        missing = None if self.missing is None else self.missing.take(rows)
         return Product(self.left.take(rows), self.right.take(rows), missing)
 
 
@@ -85,8 +86,8 @@ class Total:
 
     def take(self, rows: Array) -> "Total":
         """The values of some rows."""
-        missing = None if self.missing is None else self.missing[rows]
-        return Total(self.high[rows], self.low[rows], missing, self.scale)
+        missing = None if self.missing is None else self.missing.take(rows)
+        return Total(self.high.take(rows), self.low.take(rows), missing, self.scale)
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class Words:
 
     def take(self, rows: Array) -> "Words":
         """The values of some rows."""
-        return Words(self.codes[rows], self.texts, None if self.missing is None else self.missing[rows])
+        return Words(self.codes.take(rows), self.texts, None if self.missing is None else self.missing.take(rows))
 
     def arrow(self) -> pa.Array:
         """The texts of all rows."""
@@ -174,7 +175,7 @@ class Rows:
 
     def take(self, rows: Array) -> "Rows":
         """Some of the rows, or all in another order that keeps customers together."""
-        return Rows(self.owner[rows], lambda table, name: self.column(table, name).take(rows))
+        return Rows(self.owner.take(rows), lambda table, name: self.column(table, name).take(rows))
 
     @cached_property
     def by_customer(self) -> "Runs":
