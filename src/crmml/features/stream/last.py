@@ -5,7 +5,6 @@ columns as they are. The others, such as products of more than 64 bits, are left
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -24,7 +23,6 @@ from crmml.features.stream.rows import (
     Values,
     Vector,
     data_of,
-    filled,
     halves_of,
     missing_of,
     values_of,
@@ -115,11 +113,11 @@ def _values(table: pa.Table, types: Mapping[str, str], side: str, name: str) -> 
     if pa.types.is_decimal128(column.type):
         low, high = halves_of(column).T
         return Total(high, low.copy().view(np.uint64), missing_of(column), column.type.scale)
-    if pa.types.is_decimal64(column.type):
-        missing = missing_of(column)
-        return Vector(filled(data_of(column, np.int64), missing), missing, column.type.scale, is_wide(types[of]))
-    found = values_of(column)
-    return replace(found, wide=is_wide(types[of])) if isinstance(found, Vector) else found
+    scale = column.type.scale if pa.types.is_decimal64(column.type) else 0
+    if scale or pa.types.is_signed_integer(column.type):
+        data = data_of(column, np.dtype(f"i{column.type.bit_width // 8}")).astype(np.int64, copy=False)
+        return Vector(data, missing_of(column), scale, is_wide(types[of]))
+    return values_of(column)
 
 
 def _is_finite(value: Vector) -> bool:

@@ -7,7 +7,7 @@ from sqlglot import exp
 
 from crmml.features.stream import wide
 from crmml.features.stream.casts import as_double
-from crmml.features.stream.rows import Product, Rows, Total, Unknown, Values, Vector, vector
+from crmml.features.stream.rows import Product, Rows, Total, Unknown, Values, Vector, filled, vector
 from crmml.features.stream.values import Expressions, Value, added, alike, either, multiplied
 
 
@@ -44,7 +44,11 @@ class LastExpressions(Expressions):
 
         def found(rows: Rows) -> Values:
             value = inner(rows)
-            return wide.or_zero(value) if zero and isinstance(value, Total) else plain(rows)
+            if zero and isinstance(value, Total):
+                return wide.or_zero(value)
+            if zero and isinstance(value, Vector) and value.data.dtype.kind == "i":
+                return Vector(filled(value.data, value.missing), None, value.scale, value.wide)
+            return plain(rows)
 
         return found
 

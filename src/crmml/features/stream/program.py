@@ -143,7 +143,7 @@ class Program:
         """
         ids = events.ids
         customers = Runs(changes_of(ids), len(ids))
-        done = Batch(len(customers), Rows(customers.number, lambda _, name: events.column(name)))
+        done = Batch(len(customers), Rows(customers.number, lambda _, name: events.column(name), customers))
         for work in self._work:
             with suppress(Unknown):
                 work(done)
@@ -189,7 +189,7 @@ class Program:
 
         def work(batch: Batch) -> None:
             rows = _where(batch.rows(source), condition)
-            batch.add(step.name, Rows(rows.owner, lambda _, name: columns[name](rows)))
+            batch.add(step.name, Rows(rows.owner, lambda _, name: columns[name](rows), rows.by_customer))
 
         self._rows.add(step.name)
         return work
@@ -203,8 +203,7 @@ class Program:
         def work(batch: Batch) -> None:
             every = _with(batch.rows(source), beside, batch) if beside else batch.rows(source)
             rows = _where(every, condition)
-            customers = rows.owner[rows.by_customer.starts]
-            batch.sides[step.name] = Side(customers, _folded(folds, rows, rows.by_customer))
+            batch.sides[step.name] = Side(rows.customers, _folded(folds, rows, rows.by_customer))
             if beside:
                 every.forget()
 
@@ -273,7 +272,7 @@ def _where(rows: Rows, condition: Value | None) -> Rows:
 
     def met() -> Rows:
         found = np.flatnonzero(vector(condition(rows)).whole(len(rows)))
-        return rows if len(found) == len(rows) else rows.take(found)
+        return rows if len(found) == len(rows) else rows.chosen(found)
 
     return rows.remember(("where", condition), met)
 

@@ -142,12 +142,15 @@ class Rows:
     Args:
         owner: the number of each row's customer within the batch, never falling.
         find: the values of a column, by table and name.
+        runs: the rows of each customer, where that is known.
     """
 
-    def __init__(self, owner: Array, find: Callable[[str, str], Values]) -> None:
+    def __init__(self, owner: Array, find: Callable[[str, str], Values], runs: "Runs | None" = None) -> None:
         self.owner = owner
         self._find = find
         self._known: dict[Hashable, Any] = {}
+        if runs is not None:
+            self.by_customer = runs
 
     def __len__(self) -> int:
         return len(self.owner)
@@ -177,10 +180,45 @@ class Rows:
         """Some of the rows, or all in another order that keeps customers together."""
         return Rows(self.owner.take(rows), lambda table, name: self.column(table, name).take(rows))
 
+    def chosen(self, rows: Array) -> "Rows":
+        """Some of the rows, in their order."""
+        return _Chosen(self, rows)
+
     @cached_property
     def by_customer(self) -> "Runs":
         """The rows of each customer that has any."""
         return Runs(changes(self.owner), len(self))
+
+    @cached_property
+    def customers(self) -> Array:
+        """The numbers of these customers, rising."""
+        return self.owner.take(self.by_customer.starts)
+
+
+class _Chosen(Rows):
+    """Some of the rows of others: whose each of them is, is not worked out unless somebody asks."""
+
+    def __init__(self, of: Rows, rows: Array) -> None:
+        self._of, self._rows = of, rows
+        self._find = lambda table, name: of.column(table, name).take(rows)
+        self._known = {}
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @cached_property
+    def owner(self) -> Array:  # type: ignore[override]
+        return self._of.owner.take(self._rows)
+
+    @cached_property
+    def by_customer(self) -> "Runs":
+        starts = np.searchsorted(self._rows, self._of.by_customer.starts)
+        # Who has none begins where the next does.
+        return Runs(starts[np.diff(starts, append=len(self)) > 0], len(self))
+
+    @cached_property
+    def customers(self) -> Array:
+        return self._of.owner.take(self._rows.take(self.by_customer.starts))
 
 
 @dataclass(frozen=True)
