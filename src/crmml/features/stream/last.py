@@ -1,7 +1,7 @@
 """The columns of a table, worked out of what one pass has found of the customers: the last expressions of its text.
 
 Only those are worked out here whose type in the engine is certain: whole numbers of 64 bits, doubles, moments, and
-columns as they are. The others, such as products of more than 64 bits, are left to the engine.
+columns as they are. The others, such as whole numbers of 128 bits, are left to the engine.
 """
 
 from collections.abc import Iterator, Mapping
