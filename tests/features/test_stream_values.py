@@ -9,13 +9,16 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlglot import exp, parse_one
 
 from crmml.features.expressions import case, column, number, oldest_first
 from crmml.features.stream.casts import comparable
 from crmml.features.stream.columns import Found, column_of, type_of
 from crmml.features.stream.folds import fold_of
-from crmml.features.stream.rows import Moments, Product, Rows, Runs, Unknown, Values, Words, changes, values_of
+from crmml.features.stream.groups import grouped
+from crmml.features.stream.rows import Moments, Product, Rows, Runs, Unknown, Values, Vector, Words, changes, values_of
 from crmml.features.stream.sums import Total
 from crmml.features.stream.values import Expressions
 
@@ -357,3 +360,27 @@ def test_every_kind_of_node_is_a_node_of_sqlglot() -> None:
     """A kind that is renamed there would never be met again."""
     known = Expressions()._makers
     assert all(issubclass(kind, exp.Expr) for kind in known)
+
+
+@given(
+    st.lists(st.lists(st.tuples(st.integers(0, 3), st.integers(-2, 2), st.integers(0, 3)), min_size=1), min_size=1),
+    st.integers(1, 3),
+)
+def test_groups_are_those_of_a_dictionary(customers: list[list[tuple[int, ...]]], keys: int) -> None:
+    """Each group once, with its rows in their order: also where a key falls in every group of neighbours alone."""
+    rows = [(owner, *codes[:keys]) for owner, each in enumerate(customers) for codes in each]
+    owner, *codes = (np.array(each) for each in zip(*rows, strict=True))
+    order, runs = grouped(owner, [Vector(code) for code in codes])
+    expected: dict[tuple[int, ...], list[int]] = {}
+    for place, row in enumerate(rows):
+        expected.setdefault(row, []).append(place)
+    found = np.split(order, runs.starts[1:])
+    assert {rows[each[0]]: each.tolist() for each in found} == expected
+    assert len(found) == len(expected)
+
+
+def test_a_group_that_others_stand_between_is_one() -> None:
+    """No row follows one of the same plan with a lower item: what `make property` found, and its usual number did not."""
+    plan, item = np.array([0, 1, 0, 1]), np.array([1, 1, 1, 0])
+    order, runs = grouped(np.zeros(4, np.int64), [Vector(plan), Vector(item)])
+    assert [each.tolist() for each in np.split(order, runs.starts[1:])] == [[0, 2], [3], [1]]

@@ -32,12 +32,14 @@ def order_of(owner: Array, codes: list[Array]) -> Array:
     if not len(owner):
         return np.zeros(0, np.int64)
     group, groups = owner, int(owner[-1]) + 1
+    together = True  # whether the rows of each group follow each other
     for code in codes:
-        found = Runs(changes(group, code), len(group))
-        if not np.any((group[1:] == group[:-1]) & (code[1:] > code[:-1])):
+        if together and not np.any((group[1:] == group[:-1]) & (code[1:] > code[:-1])):
             # Such as times: rows of the same group and code follow each other already.
+            found = Runs(changes(group, code), len(group))
             group, groups = found.number, len(found)
             continue
+        together = False
         least = int(code.min())
         reach = int(code.max()) - least + 1
         if groups * reach >= np.iinfo(np.int64).max:
