@@ -90,6 +90,17 @@ class TestFrequency:
         assert len(ALS(4, frequency_exponent=0.5).fit(two_blocks()).recommend([0], k=3)) == 3
 
 
+class TestStarts:
+    @pytest.mark.parametrize("exponent", [0.0, 0.5])
+    def test_a_score_is_the_mean_of_the_starts(self, exponent: float) -> None:
+        both = ALS(4, starts=2, random_state=3, frequency_exponent=exponent).fit(weighted())
+        alone = [ALS(4, random_state=seed, frequency_exponent=exponent).fit(weighted()) for seed in (3, 4)]
+        mean = sum(one._scores(np.arange(16)) for one in alone) / 2
+        np.testing.assert_allclose(both._scores(np.arange(16)), mean, atol=1e-5)
+        again = ALS(4, starts=2).set_state(both.get_state())
+        np.testing.assert_array_equal(again._scores(np.arange(16)), both._scores(np.arange(16)))
+
+
 class TestSameBits:
     @given(st.integers(1, 70), st.integers(0, 2**32 - 1), st.floats(1e-6, 1e6))
     def test_scores_do_not_depend_on_the_order_of_addition(self, length: int, seed: int, size: float) -> None:
@@ -147,6 +158,7 @@ class TestImplicit:
     [
         ({"factors": 0}, "factors is 0. Use a whole number of at least 1, such as factors=10."),
         ({"iterations": 1.5}, "iterations is 1.5. Use a whole number of at least 1, such as iterations=10."),
+        ({"starts": 0}, "starts is 0. Use a whole number of at least 1, such as starts=10."),
         ({"regularization": -1.0}, "regularization is -1.0. Use a number of at least 0, such as 20.0."),
         ({"regularization": float("nan")}, "regularization is nan. Use a number of at least 0, such as 20.0."),
         ({"alpha": 0}, "alpha is 0. Use a number above 0, such as 20.0."),

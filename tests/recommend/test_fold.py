@@ -47,12 +47,16 @@ def test_a_folded_model_is_stored(model: Recommender) -> None:
     pd.testing.assert_frame_equal(again.recommend(everybody), folded.recommend(everybody), check_exact=True)
 
 
-def test_customers_of_als_solve_their_equations() -> None:
-    model = ALS(4, alpha=3.0, regularization=0.5, frequency_exponent=1.0).fit(two_blocks()).fold_in(newer())
-    y = model.item_factors_.astype(float)
+@pytest.mark.parametrize("starts", [1, 2])
+def test_customers_of_als_solve_their_equations(starts: int) -> None:
+    model = ALS(4, alpha=3.0, regularization=0.5, frequency_exponent=1.0, starts=starts)
+    folded = model.fit(two_blocks()).fold_in(newer())
     c = 1 + 3.0 * np.isin(np.arange(12), [6, 7, 8])
-    normal = y.T @ (c[:, None] * y) + 0.5 * 3 * np.eye(4)
-    np.testing.assert_allclose(model.customer_factors_[16], np.linalg.solve(normal, y.T @ (c * (c > 1))), atol=1e-5)
+    for own in (slice(first, first + 4) for first in range(0, 4 * starts, 4)):
+        y = folded.item_factors_[:, own].astype(float)
+        normal = y.T @ (c[:, None] * y) + 0.5 * 3 * np.eye(4)
+        solution = np.linalg.solve(normal, y.T @ (c * (c > 1)))
+        np.testing.assert_allclose(folded.customer_factors_[16, own] * starts, solution, atol=1e-5)
 
 
 def test_popularity_counts_what_is_given() -> None:

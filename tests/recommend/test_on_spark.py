@@ -56,6 +56,11 @@ def test_it_is_the_same_recommender(spark: Any) -> None:
             "fit_on_spark: model is ItemKNN(). Use ALS(frequency_exponent=1.0, regularization=0.05).",
         ),
         (
+            clone(MODEL).set_params(starts=2),
+            None,
+            "fit_on_spark: starts is 2, but MLlib factorises once. Use starts=1.",
+        ),
+        (
             MODEL,
             "local[2]",
             "fit_on_spark: session must be a SparkSession, not 'local[2]'. Use SparkSession.builder.getOrCreate().",

@@ -10,6 +10,7 @@ from sklearn.base import clone
 
 import crmml as cm
 from crmml.errors import BundleError, ConfigError
+from crmml.recommend import two_stage
 from crmml.recommend._selection import EQUAL, FITTED, RANKER
 from crmml.recommend.matrix import Interactions
 from crmml.recommend.popularity import Popularity
@@ -101,6 +102,16 @@ def test_state_is_everything(name: str, request: Any) -> None:
     pd.testing.assert_frame_equal(again.selection_, model.selection_, check_exact=True)
     assert (again.chosen_, again.parameters_) == (model.chosen_, model.parameters_)
     np.testing.assert_equal(again.get_state(), model.get_state())
+
+
+def test_a_state_of_one_start_is_read(monkeypatch: Any) -> None:
+    """Models stored before ALS had several starts say nothing of them."""
+    log = log_of_tastes(100)
+    with monkeypatch.context() as before:
+        before.setattr(two_stage, "settled", lambda matrix: {"ALS": {"alpha": 50.0, "factors": 16}})
+        model = TwoStage(k=5).fit(log)
+    again = TwoStage(k=5).set_state(model.get_state())
+    pd.testing.assert_frame_equal(again.recommend(range(50)), model.recommend(range(50)), check_exact=True)
 
 
 def test_threads_change_nothing() -> None:
@@ -241,7 +252,7 @@ def test_als_is_told_of_weights_relative_to_their_mean() -> None:
     """Weights in cents or in euros are the same interactions."""
     table = log_of_tastes(100)
     euros, cents = (TwoStage(k=5).fit(table.assign(weight=weight)) for weight in (2.0, 200.0))
-    assert euros.parameters_["ALS"] == {"alpha": 25.0, "factors": 16}  # 100 customers: a sixth of them
-    assert cents.parameters_["ALS"] == {"alpha": 0.25, "factors": 16}
+    assert euros.parameters_["ALS"] == {"alpha": 25.0, "factors": 16, "starts": 2}  # 100 customers: a sixth of them
+    assert cents.parameters_["ALS"] == {"alpha": 0.25, "factors": 16, "starts": 2}
     lists = [model.generators_["ALS"].recommend(range(20), k=5)["item_id"].tolist() for model in (euros, cents)]
     assert lists[0] == lists[1]

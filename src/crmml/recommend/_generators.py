@@ -20,7 +20,7 @@ GRIDS: Mapping[str, Mapping[str, Sequence[float]]] = {
     },
     "UserKNN": {"to_exponent": (0.0, 0.3), "activity_exponent": (0.6, 1.0), "power": (1.0, 2.0)},
 }
-FACTORS, ALPHA = 256, 50.0  # of ALS; alpha is what an interaction of the mean weight gets
+FACTORS, ALPHA, STARTS = 256, 50.0, 2  # of ALS; alpha is what an interaction of the mean weight gets
 
 
 def default_generators() -> list[Recommender]:
@@ -34,16 +34,16 @@ def default_generators() -> list[Recommender]:
 
 
 def settled(matrix: Interactions) -> Mapping[str, Mapping[str, float]]:
-    """Parameters of default generators that follow from the interactions, by class.
+    """Parameters of default generators that follow from the interactions, by class; they are stored with a model.
 
     ALS alone is not told the same by weights in cents as by weights in euros, and gets no more factors than
-    a filter of this matrix would.
+    a filter of this matrix would. How many starts it has stands here because models were stored that had one.
 
     >>> import pandas as pd
     >>> rows = pd.DataFrame({"customer_id": ["ann", "bob"], "item_id": ["tea", "tea"], "weight": [10.0, 30.0]})
     >>> settled(Interactions.from_frame(rows, weight="weight"))
-    {'ALS': {'alpha': 2.5, 'factors': 1}}
+    {'ALS': {'alpha': 2.5, 'factors': 1, 'starts': 2}}
     """
     positive = matrix.weights.data[matrix.weights.data > 0]
     mean = float(positive.mean()) if len(positive) else 1.0
-    return {"ALS": {"alpha": ALPHA / mean, "factors": fitting_width(FACTORS, matrix)}}
+    return {"ALS": {"alpha": ALPHA / mean, "factors": fitting_width(FACTORS, matrix), "starts": STARTS}}

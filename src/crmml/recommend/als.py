@@ -30,8 +30,10 @@ class ALS(FactorRecommender):
     frequency_exponent is 0, with the activity of the customers (try 1, 10, 100). iterations: passes over both
     sides. alpha: above 0; how much more an interaction of weight 1 says than the absence of one; where others
     weigh absences by .02 and interactions by 1, it is 50. frequency_exponent: at least 0; with 0 everybody is
-    pulled to 0 alike, with 1 in proportion to how much is known. random_state: seed of the starting vectors;
-    the same seed gives the same scores, to the last bit.
+    pulled to 0 alike, with 1 in proportion to how much is known. starts: so many factorisations, each from
+    starting vectors of its own; their vectors stand side by side, and a score is the mean of theirs, in which what
+    hangs on where one of them started counts for less. random_state: seed of the starting vectors; the same seed
+    gives the same scores, to the last bit.
 
     With a frequency_exponent of 0 `fit` needs the package `implicit`; nothing else does.
 
@@ -55,6 +57,7 @@ class ALS(FactorRecommender):
         iterations: int = 15,
         alpha: float = 20.0,
         frequency_exponent: float = 0.0,
+        starts: int = 1,
         random_state: int = 0,
     ) -> None:
         self.factors = factors
@@ -62,47 +65,53 @@ class ALS(FactorRecommender):
         self.iterations = iterations
         self.alpha = alpha
         self.frequency_exponent = frequency_exponent
+        self.starts = starts
         self.random_state = random_state
 
     def _check_parameters(self, where: str) -> None:
         checked_count(where, "factors", self.factors)
         checked_count(where, "iterations", self.iterations)
+        checked_count(where, "starts", self.starts)
         check_number(where, "regularization", self.regularization, such_as=20.0)
         check_number(where, "alpha", self.alpha, such_as=20.0, above=True)
         check_number(where, "frequency_exponent", self.frequency_exponent, such_as=0.5)
         check_seed(where, self.random_state)
 
     def _width(self, matrix: Interactions) -> int:
-        return int(self.factors)
+        return int(self.factors) * int(self.starts)
 
     def _learn(self, matrix: Interactions) -> None:
         confidence = _confidence(matrix.weights, self.alpha)
-        customers, items = self._scaled(confidence) if self.frequency_exponent else self._factorise(confidence)
-        self.customer_factors_, self.item_factors_ = on_grid(customers), on_grid(items)
+        learn = self._scaled if self.frequency_exponent else self._factorise
+        found = [learn(confidence, int(self.random_state) + start) for start in range(int(self.starts))]
+        customers, items = (np.concatenate(side, axis=1) for side in zip(*found, strict=True))
+        self.customer_factors_, self.item_factors_ = on_grid(customers / np.float32(self.starts)), on_grid(items)
 
     def _folded(self, known: Interactions, rows: NDArray[np.int64]) -> None:
-        """The vectors of these customers solve their own equations, the items held fast."""
+        """The vectors of these customers solve their own equations, the items held fast, of every start by itself."""
         items, confidence = self.item_factors_.astype(np.float64), _confidence(self.matrix_.weights, self.alpha)
         kept = np.ones(len(self.matrix_.customer_ids), dtype=bool)
         kept[rows] = False
         places = known.customer_ids.get_indexer(self.matrix_.customer_ids[kept])
-        customers = np.zeros((len(kept), int(self.factors)), dtype=np.float32)
+        customers = np.zeros((len(kept), self._width(self.matrix_)), dtype=np.float32)
         customers[kept] = self.customer_factors_[places]
-        gram = items.T @ items
-        for row in rows:
-            cells = slice(confidence.indptr[row], confidence.indptr[row + 1])
-            taken, c = items[confidence.indices[cells]], confidence.data[cells].astype(np.float64)
-            normal = gram + taken.T @ ((c - 1)[:, None] * taken)
-            normal[np.diag_indices_from(normal)] += self.regularization * len(c) ** self.frequency_exponent + 1e-9
-            customers[row] = np.linalg.solve(normal, c @ taken)
+        for first in range(0, customers.shape[1], int(self.factors)):
+            own = slice(first, first + int(self.factors))
+            gram = items[:, own].T @ items[:, own]
+            for row in rows:
+                cells = slice(confidence.indptr[row], confidence.indptr[row + 1])
+                taken, c = items[confidence.indices[cells], own], confidence.data[cells].astype(np.float64)
+                normal = gram + taken.T @ ((c - 1)[:, None] * taken)
+                normal[np.diag_indices_from(normal)] += self.regularization * len(c) ** self.frequency_exponent + 1e-9
+                customers[row, own] = np.linalg.solve(normal, c @ taken) / self.starts
         self.customer_factors_ = on_grid(customers)
 
-    def _scaled(self, confidence: csr_matrix) -> tuple[Factors, Factors]:
+    def _scaled(self, confidence: csr_matrix, seed: int) -> tuple[Factors, Factors]:
         """The factors by our own solver: `implicit` has one penalty for all."""
-        by_customer = csr_array(confidence)
+        by_customer = csr_array(confidence, copy=True)
         by_customer.data -= 1
         by_item = by_customer.T.tocsr()
-        random, size = np.random.default_rng(int(self.random_state)), 0.1 / float(self.factors) ** 0.5
+        random, size = np.random.default_rng(seed), 0.1 / float(self.factors) ** 0.5
         customers, items = (
             (size * random.standard_normal((rows, int(self.factors)))).astype(np.float32) for rows in by_customer.shape
         )
@@ -119,7 +128,7 @@ class ALS(FactorRecommender):
         counts = np.diff(side.indptr).astype(np.float64)
         return np.asarray(self.regularization * counts**self.frequency_exponent, dtype=np.float32)
 
-    def _factorise(self, confidence: csr_matrix) -> tuple[Factors, Factors]:
+    def _factorise(self, confidence: csr_matrix, seed: int) -> tuple[Factors, Factors]:
         try:
             from implicit.cpu.als import AlternatingLeastSquares
             from implicit.recommender_base import ModelFitError
@@ -133,7 +142,7 @@ class ALS(FactorRecommender):
                 alpha=1.0,  # the confidence is complete: implicit would leave out the 1 of 1 + alpha * weight
                 iterations=int(self.iterations),
                 num_threads=1,
-                random_state=int(self.random_state),
+                random_state=seed,
             )
             try:
                 model.fit(confidence, show_progress=False)

@@ -29,7 +29,7 @@ def fit_on_spark(model: ALS, interactions: Interactions | pd.DataFrame, session:
 
     Raises:
         MissingExtraError: pyspark is not installed.
-        ConfigError: another frequency_exponent, another model, no session.
+        ConfigError: another frequency_exponent, several starts, another model, no session.
         DataError: as `ALS.fit`.
 
     >>> table = pd.DataFrame({"customer_id": [1, 2], "item_id": ["tea", "cup"], "weight": 1.0})
@@ -48,6 +48,8 @@ def fit_on_spark(model: ALS, interactions: Interactions | pd.DataFrame, session:
             f"{where}: frequency_exponent is {model.frequency_exponent}, but MLlib scales the regularization by "
             "frequency. Use ALS(frequency_exponent=1.0, regularization=0.05)."
         )
+    if model.starts != 1:
+        raise ConfigError(f"{where}: starts is {model.starts}, but MLlib factorises once. Use starts=1.")
     matrix = interactions_of(interactions, where)
     weights = matrix.weights.tocoo()
     some = weights.data > 0
