@@ -380,7 +380,7 @@ def test_groups_are_those_of_a_dictionary(customers: list[list[tuple[int, ...]]]
 
 
 def test_a_group_that_others_stand_between_is_one() -> None:
-    """Where no row follows one of the same plan with a lower item: `make property` found it, its usual number did not."""
+    """Where no row follows one of the same plan with a lower item: `make property` found it."""
     plan, item = np.array([0, 1, 0, 1]), np.array([1, 1, 1, 0])
     order, runs = grouped(np.zeros(4, np.int64), [Vector(plan), Vector(item)])
     assert [each.tolist() for each in np.split(order, runs.starts[1:])] == [[0, 2], [3], [1]]

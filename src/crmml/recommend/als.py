@@ -85,7 +85,8 @@ class ALS(FactorRecommender):
         learn = self._scaled if self.frequency_exponent else self._factorise
         found = [learn(confidence, int(self.random_state) + start) for start in range(int(self.starts))]
         customers, items = (np.concatenate(side, axis=1) for side in zip(*found, strict=True))
-        self.customer_factors_, self.item_factors_ = on_grid(customers / np.float32(self.starts)), on_grid(items)
+        customers /= np.float32(self.starts)
+        self.customer_factors_, self.item_factors_ = on_grid(customers), on_grid(items)
 
     def _folded(self, known: Interactions, rows: NDArray[np.int64]) -> None:
         """The vectors of these customers solve their own equations, the items held fast, of every start by itself."""
