@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import crmml as cm
 from crmml.features import kept
 from crmml.features.stream import groups, last, parts, program, reading, recent, sums, values, wide, windows
 from crmml.features.stream.rows import Vector
@@ -13,6 +14,8 @@ from crmml.features.table import Table
 from tests.features.same_bits import differing
 from tests.features.test_stream import CUTOFF, EVERY_IN_UTC, alone, created, log_in, sliced
 
+# Of every kind; and windows that begin at events of the log, the shorter one among the events of the longer.
+FEATURES = cm.FeatureSet([*EVERY_IN_UTC, cm.Sum("quantity", window="36h"), cm.Sum("quantity", window="3d")])
 OF_PREPARED = {"batches: customers divided"}
 NOTICED = {f"parts: {what}" for what in ("in order of time only", "in order of customers only", "customers divided")}
 
@@ -64,11 +67,19 @@ def mutants() -> dict[str, tuple[Any, str, Any]]:
     }
 
 
+def test_without_a_mutant_nothing_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Or else every mutant would be found for another reason."""
+    table = Table(log_in(monkeypatch, "Arrow", tmp_path), FEATURES, CUTOFF)
+    whole = alone(monkeypatch, table)
+    sliced(monkeypatch, iter(lambda: 50, 0))
+    assert differing(created(monkeypatch, table)[0], whole, last_bit="quantile_") == []
+
+
 @pytest.mark.parametrize("name", mutants())
 def test_a_mutant_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
     where, line, mutant = mutants()[name]
     log = log_in(monkeypatch, "prepared" if name in OF_PREPARED else "Arrow", tmp_path)
-    table = Table(log, EVERY_IN_UTC, CUTOFF)
+    table = Table(log, FEATURES, CUTOFF)
     whole = alone(monkeypatch, table)
     sliced(monkeypatch, iter(lambda: 50, 0))
     monkeypatch.setattr(where, line, mutant)
