@@ -27,7 +27,6 @@ from tests.features.test_golden_sql import FEATURES
 from tests.features.test_plan import ROWS
 from tests.features.test_stream import CUTOFF, LEFT
 
-MOST = 10**38 - 1
 # What one pass finds: counts, sums, ages, doubles and texts, as narrow as they are.
 TYPES = {
     "n": "BIGINT",
@@ -214,7 +213,7 @@ def test_ids_of_other_types_are_the_engines(kind: pa.DataType) -> None:
     assert set(finished(query_of("n"), other)) == {"c0"}
 
 
-# Of several values that the engine compares, its rounding to doubles is not always to the nearest.
+# Around where doubles get further apart, and where a number needs its upper half.
 POWERS = [sign * 2**power for power in (53, 54, 63, 64, 65, 90) for sign in (1, -1)]
 WIDE_WHOLES = st.one_of(
     st.builds(int.__add__, st.sampled_from(POWERS), st.integers(-3, 3)), st.integers(-(2**100), 2**100)

@@ -22,10 +22,10 @@ from crmml.features.stream.rows import (
     Unknown,
     Values,
     Vector,
-    data_of,
     halves_of,
     missing_of,
     values_of,
+    whole_of,
 )
 
 INTEGER, MOMENT = "INTEGER", "TIMESTAMP"
@@ -115,8 +115,7 @@ def _values(table: pa.Table, types: Mapping[str, str], side: str, name: str) -> 
         return Total(high, low.copy().view(np.uint64), missing_of(column), column.type.scale)
     scale = column.type.scale if pa.types.is_decimal64(column.type) else 0
     if scale or pa.types.is_signed_integer(column.type):
-        data = data_of(column, np.dtype(f"i{column.type.bit_width // 8}")).astype(np.int64, copy=False)
-        return Vector(data, missing_of(column), scale, is_wide(types[of]))
+        return Vector(whole_of(column), missing_of(column), scale, is_wide(types[of]))
     return values_of(column)
 
 

@@ -8,7 +8,7 @@ from sqlglot import exp
 from crmml.features.stream import wide
 from crmml.features.stream.casts import as_double
 from crmml.features.stream.rows import Product, Rows, Total, Unknown, Values, Vector, filled, vector
-from crmml.features.stream.values import Expressions, Value, added, alike, either, multiplied
+from crmml.features.stream.values import Expressions, Value, absent, added, alike, either, multiplied
 
 
 class LastExpressions(Expressions):
@@ -17,7 +17,7 @@ class LastExpressions(Expressions):
     def __init__(self) -> None:
         super().__init__()
         self._makers |= {
-            exp.Add: lambda node: self._two(_sum, node.this, node.expression),
+            exp.Add: lambda node: self._binary(added, node.this, node.expression, doubles=True),
             exp.Sub: lambda node: self._two(_difference, node.this, node.expression),
             exp.Mul: lambda node: self._two(_product, node.this, node.expression),
             exp.Div: lambda node: self._binary(_ratio, node.this, node.expression),
@@ -64,20 +64,10 @@ class LastExpressions(Expressions):
         return found
 
 
-def _sum(left: Values, right: Values) -> Values:
-    one, other = vector(left), vector(right)
-    if one.data.dtype.kind == other.data.dtype.kind == "f":
-        return Vector(one.data + other.data, either(one.missing, other.missing))
-    return added(one, other)
-
-
 def _difference(left: Values, right: Values) -> Values:
     if isinstance(left, Total) or isinstance(right, Total):
         return wide.difference(*(each if isinstance(each, Total) else vector(each) for each in (left, right)))
-    one, other = vector(left), vector(right)
-    if one.data.dtype.kind == other.data.dtype.kind == "f":
-        return Vector(one.data - other.data, either(one.missing, other.missing))
-    return added(one, other, sign=-1)
+    return added(vector(left), vector(right), sign=-1, doubles=True)
 
 
 def _product(left: Values, right: Values) -> Values:
@@ -111,8 +101,7 @@ def _greater(left: Vector, right: Vector) -> Vector:
     one, two, scale = alike(left, right)
     if one.dtype.kind != "i":
         raise Unknown("the greater of what are no whole numbers")
-    none = [np.zeros((), bool) if each.missing is None else each.missing for each in (left, right)]
-    found = np.where(none[1] | ~none[0] & (one >= two), one, two)
+    found = np.where(absent(right) | ~absent(left) & (one >= two), one, two)
     missing = None if left.missing is None or right.missing is None else left.missing & right.missing
     return Vector(found, missing, scale, left.wide or right.wide)
 

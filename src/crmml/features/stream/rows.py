@@ -323,7 +323,7 @@ def values_of(column: pa.Array) -> Values:
     if pa.types.is_signed_integer(kind):
         return Vector(_whole(column, missing), missing)
     if pa.types.is_float64(kind):
-        data = data_of(column, np.float64)
+        data = _data(column, np.float64)
         # Below what is missing stands anything, NaN too.
         return Vector(data if missing is None else np.where(missing, 0.0, data), missing)
     if pa.types.is_timestamp(kind) and kind.unit in _US:
@@ -344,15 +344,19 @@ def halves_of(column: pa.Array) -> Array:
     return np.frombuffer(column.buffers()[1], np.int64)[2 * column.offset :][: 2 * len(column)].reshape(-1, 2)
 
 
-def data_of(column: pa.Array, kind: npt.DTypeLike) -> Array:
+def _data(column: pa.Array, kind: npt.DTypeLike) -> Array:
     """The numbers of a column as they stand in memory."""
     return np.frombuffer(column.buffers()[1], kind)[column.offset :][: len(column)]
 
 
+def whole_of(column: pa.Array) -> Array:
+    """Whole numbers, or the digits of decimals of 64 bits; anything where one is missing."""
+    return _data(column, np.dtype(f"i{column.type.bit_width // 8}")).astype(np.int64, copy=False)
+
+
 def _whole(column: pa.Array, missing: Array | None) -> Array:
     """Whole numbers, 0 where one is missing."""
-    data = data_of(column, np.dtype(f"i{column.type.bit_width // 8}")).astype(np.int64, copy=False)
-    return filled(data, missing)
+    return filled(whole_of(column), missing)
 
 
 def missing_of(column: pa.Array) -> Array | None:

@@ -260,7 +260,7 @@ def _compared(compare: Callable[[Array, Array], Array], left: Vector, right: Vec
 def _and(left: Vector, right: Vector) -> Vector:
     missing = either(left.missing, right.missing)
     if missing is not None:  # false if one is false, whatever the other
-        missing = missing & (left.data | _none(left)) & (right.data | _none(right))
+        missing = missing & (left.data | absent(left)) & (right.data | absent(right))
     return Vector(left.data & right.data, missing)
 
 
@@ -282,14 +282,16 @@ def _first_there(value: Values, other: Values) -> Values:
     return Vector(np.where(value.missing, two, one), missing, scale, value.wide or other.wide)
 
 
-def _none(value: Vector) -> Array:
+def absent(value: Vector) -> Array:
+    """Where a value is missing, of every row or of all at once."""
     return np.zeros((), bool) if value.missing is None else value.missing
 
 
-def added(left: Vector, right: Vector, sign: int = 1) -> Vector:
+def added(left: Vector, right: Vector, sign: int = 1, *, doubles: bool = False) -> Vector:
+    """The sum, or the difference with the sign -1; of doubles only where what is not finite is looked at later."""
     # Ages have less than 59 bits and exact decimals less than 60: a sum of two always fits.
     one, other, scale = alike(left, right)
-    if one.dtype.kind == "f":
+    if one.dtype.kind == "f" and not doubles:
         raise Unknown("a sum of doubles")
     missing = either(left.missing, right.missing)
     return Vector(one + other if sign > 0 else one - other, missing, scale, left.wide or right.wide)
@@ -361,5 +363,5 @@ def _chosen(condition: Value, then: Value, otherwise: Value | None, rows: Rows) 
     value, other = vector(value), vector(otherwise(rows))
     one, two, scale = alike(value, other)
     none = value.missing is None and other.missing is None
-    missing: Array | None = None if none else np.where(met, _none(value), _none(other))
+    missing: Array | None = None if none else np.where(met, absent(value), absent(other))
     return Vector(np.where(met, one, two), missing, scale, value.wide or other.wide)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from crmml.features.stream.casts import EXACT_DOUBLES
-from crmml.features.stream.rows import Total, Unknown, Vector
+from crmml.features.stream.rows import Total, Unknown, Vector, filled
 from crmml.features.stream.sums import LONG, carried, part_of
 from crmml.features.stream.values import either
 
@@ -36,11 +36,7 @@ def difference(left: Vector | Total, right: Vector | Total) -> Total:
 
 def or_zero(value: Total) -> Total:
     """Zero where a number is missing."""
-    if value.missing is None:
-        return value
-    return Total(
-        np.where(value.missing, 0, value.high), np.where(value.missing, np.uint64(0), value.low), None, value.scale
-    )
+    return Total(filled(value.high, value.missing), filled(value.low, value.missing), None, value.scale)
 
 
 def as_double(value: Total) -> Vector:
